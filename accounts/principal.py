@@ -1,0 +1,14 @@
+"""Who pays for a call and on whose behalf it is made."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller, as every layer below an edge sees it: plain values, no models, no request."""
+
+    organization_id: int
+    user_id: int | None = None  # None: a key that belongs to the organization, not to a person
+    user_name: str = ""
+    api_key_id: int | None = None  # None: a person in the browser
+    api_key_prefix: str = ""

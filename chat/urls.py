@@ -1,0 +1,6 @@
+"""The pages of `chat`."""
+
+from django.urls import URLPattern
+
+app_name = "chat"
+urlpatterns: list[URLPattern] = []

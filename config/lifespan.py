@@ -1,0 +1,26 @@
+"""What a process does before it ends: nothing that was promised may be lost."""
+
+from core import redis
+from core.request_id import ASGIApp, Receive, Scope, Send
+
+
+class Lifespan:
+    """ASGI lifespan around the application; servers without lifespan (Daphne) lose nothing but speed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            return await self.app(scope, receive, send)
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await _shut_down()
+                return await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _shut_down() -> None:
+    await redis.close()

@@ -1,0 +1,202 @@
+"""Every setting of Parley, read once from the environment; README.md lists the variables."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import validate
+
+from config.environment import BASE_DIR, env, read_dotenv
+from core import local_secrets, logging
+
+read_dotenv()
+
+# --- Where we are -----------------------------------------------------------------------------
+PARLEY_ENV = env.str("PARLEY_ENV", "local", validate=validate.OneOf(["local", "production"]))
+IS_PRODUCTION = PARLEY_ENV == "production"
+DEBUG = env.bool("PARLEY_DEBUG", False)
+DATA_DIR = Path(env.str("PARLEY_DATA_DIR", str(BASE_DIR / ".data")))
+VERSION = "0.1.0"
+
+
+def _required_in_production(name: str, local: str) -> str:
+    """Return the variable; local mode makes its own, production must be told."""
+    value = env.str(name, "" if IS_PRODUCTION else local)
+    if not value:
+        raise ImproperlyConfigured(f"Environment variable {name} is required in production.")
+    return value
+
+
+_local = None if IS_PRODUCTION else local_secrets.load(DATA_DIR)
+SECRET_KEY = _required_in_production("PARLEY_SECRET_KEY", _local.secret_key if _local else "")
+# Fernet keys, comma separated, newest first: provider credentials are encrypted with the first.
+SECRET_KEYS = _required_in_production(
+    "PARLEY_SECRET_KEYS", _local.encryption_key if _local else ""
+).split(",")
+ALLOWED_HOSTS = _required_in_production("PARLEY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = env.list("PARLEY_TRUSTED_ORIGINS", [])
+
+# --- What is installed ------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: it gives `runserver` WebSockets
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "channels",
+    "rest_framework",
+    "csp",
+    "django_tasks",
+    "django_tasks_db",
+    "core",
+    "accounts",
+    "billing",
+    "llm",
+    "prompts",
+    "chat",
+    "gateway",
+    "config",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- PostgreSQL and Redis ---------------------------------------------------------------------
+DATABASES: dict[str, Any] = {
+    # Every process holds a pool: under ASGI a request has a fresh thread, so Django's own
+    # persistent connections would keep nothing and PostgreSQL would run out of them.
+    "default": env.dj_db_url("DATABASE_URL", conn_max_age=0)
+}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": env.int("PARLEY_DB_POOL", 10),
+    "timeout": 5,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.str("REDIS_URL")
+REDIS_PREFIX = env.str("PARLEY_REDIS_PREFIX", "parley")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": REDIS_PREFIX,
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True},  # no Redis: no cache, but an answer
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}:channels"},
+    }
+}
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
+# --- People -----------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "chat:home"
+LOGOUT_REDIRECT_URL = "accounts:sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("PARLEY_TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+
+# --- Security ---------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = IS_PRODUCTION and env.bool("PARLEY_SSL_REDIRECT", True)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_PRODUCTION else None
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_PRODUCTION
+SECURE_HSTS_PRELOAD = IS_PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes, for pages; the API has PARLEY_MAX_BODY_BYTES
+
+# --- Static files and logs --------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not IS_PRODUCTION  # local mode needs no collectstatic
+if IS_PRODUCTION:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+LOGGING = logging.configure(
+    as_json=env.bool("PARLEY_LOG_JSON", IS_PRODUCTION),
+    level=env.str("PARLEY_LOG_LEVEL", "INFO"),
+)
+
+# --- REST -------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "core.api.handle_exception",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# --- Parley -----------------------------------------------------------------------------------
+# A call that ends without a word from its process is swept this many seconds after its last sign.
+LEASE_SECONDS = env.float("PARLEY_LEASE_SECONDS", 60.0)
+# A model without a price: "record" it as unpriced, or "refuse" the call.
+UNPRICED_MODELS = env.str(
+    "PARLEY_UNPRICED_MODELS", "record", validate=validate.OneOf(["record", "refuse"])
+)
+MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000)
+CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600)

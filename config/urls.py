@@ -1,0 +1,16 @@
+"""Every page and REST address; `/v1/*` and `/ws/*` are in `asgi.py`."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from core.views import healthz
+
+admin.site.site_header = admin.site.site_title = "Parley"
+admin.site.index_title = "Administration"
+
+urlpatterns = [
+    path("", include("chat.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", healthz, name="healthz"),
+]

@@ -1,0 +1,58 @@
+"""Settings that staff edit, read on the hot path: at most a second old in every process."""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from asgiref.sync import sync_to_async
+
+from core.database import translate_outage
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+MAX_AGE = 0.8  # seconds; what an edit promises is "in force within a second"
+MAX_ENTRIES = 10_000
+
+
+class Cached(Generic[Key, Value]):
+    """Remember what `load(key)` returned for `MAX_AGE`; concurrent readers share one load.
+
+    There is nothing to invalidate: an edit is seen when the age is up, in every process alike.
+    """
+
+    def __init__(self, load: Callable[[Key], Value]) -> None:
+        self._load = load
+        self._values: dict[Key, tuple[float, Value]] = {}
+        self._loading: dict[Key, asyncio.Task[Value]] = {}
+
+    async def get(self, key: Key) -> Value:
+        """Return the value for `key`; raise what `load` raises (errors are not remembered)."""
+        known = self._values.get(key)
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        task = self._loading.get(key)
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            task = asyncio.create_task(self._refresh(key))
+            self._loading[key] = task
+        return await asyncio.shield(task)
+
+    def clear(self) -> None:
+        """Forget everything, for tests and for a change made in this process."""
+        self._values.clear()
+
+    async def _refresh(self, key: Key) -> Value:
+        started = time.monotonic()  # the value is as old as its query
+        try:
+            value = await sync_to_async(self._load_now)(key)
+        finally:
+            self._loading.pop(key, None)
+        if len(self._values) >= MAX_ENTRIES:
+            self._values.clear()
+        self._values[key] = (started + MAX_AGE, value)
+        return value
+
+    def _load_now(self, key: Key) -> Value:
+        with translate_outage():
+            return self._load(key)

@@ -1,0 +1,149 @@
+"""What is asked of a model and what comes back, whoever the vendor is.
+
+Structs rather than dataclasses: `msgspec` decodes and validates a request body straight into them
+(0.3 µs a chunk, against 54 µs for the vendor SDK's models).
+"""
+
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from accounts.principal import Principal
+from billing.pricing import TokenUsage
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class ImageUrl(Struct, frozen=True, omit_defaults=True):
+    url: str  # https: or data:
+    detail: str | None = None
+
+
+class TextPart(Struct, frozen=True, tag="text", tag_field="type"):
+    text: str
+
+
+class ImagePart(Struct, frozen=True, tag="image_url", tag_field="type"):
+    image_url: ImageUrl
+
+
+class FunctionCall(Struct, frozen=True):
+    name: str
+    arguments: str  # JSON, as the model wrote it
+
+
+class ToolCall(Struct, frozen=True):
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class Message(Struct, frozen=True, omit_defaults=True):
+    role: Role
+    content: str | tuple[TextPart | ImagePart, ...] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+
+class FunctionDefinition(Struct, frozen=True, omit_defaults=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None  # JSON schema
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True):
+    function: FunctionDefinition
+    type: Literal["function"] = "function"
+
+
+class ChatRequest(Struct, frozen=True, kw_only=True):
+    """One conversation to continue. `None` means: as the deployment has it."""
+
+    model: str  # the alias or model asked for; routing turns it into deployments
+    messages: tuple[Message, ...]
+    stream: bool = True
+    max_tokens: int | None = None  # of output
+    temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    # Further parameters of OpenAI's API, passed on as they are to servers that speak it.
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class PromptUsed(Struct, frozen=True):
+    """Which words were sent, for the usage record."""
+
+    name: str
+    version: int
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """Around a request: who pays, through which door, and what to remember of it."""
+
+    principal: Principal
+    surface: str  # "chat", "api"
+    request_id: str
+    prompt: PromptUsed | None = None
+    use_cache: bool = True
+
+
+# --- Events: what `llm.service.stream` yields, in this order: Started, Delta*, Finished -----------
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """A deployment has begun to answer; nothing can be retried from here on."""
+
+    usage_id: UUID
+    provider: str
+    model: str  # the vendor's name of the model that answers
+    is_cache_hit: bool = False
+    cache_age: float | None = None  # seconds
+
+
+class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+class Delta(Struct, frozen=True):
+    """The next piece of the answer; a whole answer (`stream=False`) is one Delta."""
+
+    text: str = ""
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    # The same content in OpenAI's wire format as it arrived, where the vendor speaks it: complete SSE
+    # frames without usage and `[DONE]`, or the body of a whole answer. Relayed as it is.
+    raw: bytes | None = None
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """The true end: the attempt is settled and its cost is in the books."""
+
+    finish_reason: FinishReason
+    usage: TokenUsage
+    is_estimated: bool
+    cost_usd: Decimal | None  # None: the model has no price
+
+
+Event = Started | Delta | Finished
+
+
+# --- What a provider yields: Delta*, then one End; it raises ProviderError -------------------------
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """How the vendor ended its answer. `usage` is `None` where it did not report any."""
+
+    finish_reason: FinishReason
+    usage: TokenUsage | None = None
+    model: str | None = None  # as the vendor names what it served

@@ -1,0 +1,37 @@
+"""A pytest plugin: real PostgreSQL and Redis for this run, on a data folder of its own.
+
+It is loaded with `-p` before Django's settings are read, because they need the addresses.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from core import embedded
+
+_stack = contextlib.ExitStack()
+
+
+def _start() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the controller has started them
+        os.environ["PARLEY_REDIS_PREFIX"] = f"test-{os.environ['PYTEST_XDIST_WORKER']}"
+        return
+    folder = Path(tempfile.mkdtemp(prefix="parley-test-"))
+    _stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PARLEY_DATA_DIR"] = str(folder)
+    os.environ["PARLEY_ENV"] = "local"
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(name, None)
+    _stack.enter_context(embedded.services(folder))
+
+
+_start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    _stack.close()
