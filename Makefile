@@ -1,0 +1,42 @@
+# `make run` and `make test` are all a newcomer needs; the rest is for who changes Parley.
+PYTHON ?= python3
+VENV := .venv/bin
+# Tools that only read the code need settings, but no running services.
+NO_SERVICES := DATABASE_URL=postgresql:///unused REDIS_URL=redis://unused
+
+.PHONY: run test check format bench lock help
+
+run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
+	@$(PYTHON) requirements/install.py base
+	@exec $(VENV)/python manage.py up
+
+test: ## Run every test against real, embedded PostgreSQL and Redis
+	@$(PYTHON) requirements/install.py dev
+	@exec $(VENV)/python -m pytest
+
+check: ## Lint, types, layers, migrations, production settings
+	@$(PYTHON) requirements/install.py dev
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(NO_SERVICES) $(VENV)/mypy .
+	$(VENV)/lint-imports
+	$(VENV)/python manage.py makemigrations --check --dry-run
+	$(VENV)/python manage.py check --fail-level WARNING
+	PARLEY_ENV=production PARLEY_SECRET_KEY=$$($(VENV)/python -c 'import secrets; print(secrets.token_hex(40))') \
+	PARLEY_SECRET_KEYS=unused PARLEY_HOSTS=parley.example $(VENV)/python manage.py check --deploy --fail-level WARNING
+
+format: ## Let ruff put the code in order
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+bench: ## Measure Parley beside the bare upstream, on this machine
+	@$(PYTHON) requirements/install.py dev
+	@exec $(VENV)/python bench/run.py
+
+lock: ## Pin requirements/*.in anew
+	@$(PYTHON) requirements/install.py dev
+	$(VENV)/uv pip compile -q --upgrade --no-emit-index-url --universal --python-version 3.11 --no-header requirements/base.in -o requirements/base.txt
+	$(VENV)/uv pip compile -q --upgrade --no-emit-index-url --universal --python-version 3.11 --no-header requirements/dev.in -o requirements/dev.txt -c requirements/base.txt
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

@@ -1,0 +1,61 @@
+"""The background worker: queued tasks, and the housekeeping that keeps promises after a crash."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, close_old_connections, connection
+
+import billing.sweeper
+import chat.services
+
+logger = structlog.get_logger(__name__)
+
+# Each is safe to run in several workers at once. Seconds between two runs.
+HOUSEKEEPING: list[tuple[float, Callable[[], int]]] = [
+    (10.0, billing.sweeper.sweep),
+    (5.0, chat.services.reap),
+]
+OUTAGE_PAUSE = 3.0  # seconds
+
+
+class Command(BaseCommand):
+    help = "Run queued tasks and the housekeeping (sweep open usage, end dead generations)."
+
+    def handle(self, **options: Any) -> None:
+        threading.Thread(target=_keep_house, daemon=True).start()
+        while True:
+            try:
+                # It ends by SystemExit when it is told to stop.
+                call_command("db_worker", queue_name="*", verbosity=0)
+            except DatabaseError as error:
+                logger.warning("worker.database_away", error=type(error).__name__)
+                connection.close()
+                time.sleep(OUTAGE_PAUSE)
+
+
+def _keep_house() -> None:
+    due = {job: 0.0 for _, job in HOUSEKEEPING}
+    while True:
+        for interval, job in HOUSEKEEPING:
+            if time.monotonic() >= due[job]:
+                due[job] = time.monotonic() + interval
+                _run(job)
+        time.sleep(0.5)
+
+
+def _run(job: Callable[[], int]) -> None:
+    close_old_connections()
+    try:
+        count = job()
+    except Exception:  # the edge of a job: one failure must not end the others
+        logger.exception("worker.job_failed", job=job.__module__)
+    else:
+        if count:
+            logger.info("worker.job", job=job.__module__, count=count)
+    finally:
+        close_old_connections()

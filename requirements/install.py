@@ -1,0 +1,111 @@
+"""Make `.venv` and install a pinned lock into it, with one clear line where that fails.
+
+    python3 requirements/install.py base|dev
+
+Runs on the standard library alone: nothing of Parley is installed yet.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOG = VENV / "install.log"
+
+# What pip prints, and what to do about it; the first that is found is told.
+REASONS = [
+    ("No space left on device", "the disk is full. Free about 1 GB and run it again."),
+    ("Disk quota exceeded", "your disk quota is used up. Free about 1 GB and run it again."),
+    (
+        "command 'gcc' failed",
+        "a package had to be compiled and could not be. Install a C compiler and Python's headers.",
+    ),
+    (
+        "command 'cc' failed",
+        "a package had to be compiled and could not be. Install a C compiler and Python's headers.",
+    ),
+    (
+        "No matching distribution found",
+        "the package index has no release of a package for this Python and machine.",
+    ),
+    (
+        "Could not fetch URL",
+        "the download was refused. Check the network, and pip's index and proxy settings.",
+    ),
+    (
+        "Retrying (Retry(",
+        "the download was refused. Check the network, and pip's index and proxy settings.",
+    ),
+]
+
+
+def main(kind: str) -> None:
+    """Install `requirements/<kind>.txt` unless it is installed already."""
+    if sys.version_info < (3, 11):
+        stop(f"Parley needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    lock = ROOT / "requirements" / f"{kind}.txt"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    stamp = VENV / f"installed-{kind}"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    make_venv()
+    say(f"Installing {kind} packages into .venv (once; about a minute) …")
+    run_pip(lock)
+    stamp.write_text(digest)
+
+
+def make_venv() -> None:
+    """Make `.venv`, also where an earlier try broke off half-way."""
+    if (VENV / "bin" / "pip").exists():
+        return
+    result = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
+    )
+    if result.returncode:
+        output = result.stdout + result.stderr
+        stop(reason(output) or "Python's venv module does not work. Install your system's python3-venv.")
+
+
+def run_pip(lock: Path) -> None:
+    """Install the lock; what pip prints goes to `.venv/install.log`."""
+    command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "--no-input"]
+    try:
+        with LOG.open("w") as log:
+            failed = subprocess.run(  # noqa: S603
+                [*command, "--requirement", str(lock)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PIP_PROGRESS_BAR": "off"},
+            ).returncode
+    except OSError as error:
+        stop(f"{error.strerror}: {error.filename}")
+    if failed:
+        output = LOG.read_text(errors="replace")
+        stop(reason(output) or f"pip failed: {last_error(output)} All of it is in {LOG}.")
+
+
+def reason(output: str) -> str | None:
+    """Return what to tell about pip's output, if it is a known failure."""
+    return next((told for sign, told in REASONS if sign in output), None)
+
+
+def last_error(output: str) -> str:
+    """Return pip's last line that names an error."""
+    lines = [line.strip() for line in output.splitlines() if "error" in line.lower()]
+    return (lines or ["unknown reason."])[-1]
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
+def stop(line: str) -> None:
+    """End with one line."""
+    sys.exit(f"Parley cannot be installed: {line}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
