@@ -19,6 +19,7 @@ with warnings.catch_warnings():
 
 DATABASE = "parley"
 PATIENCE = 60  # seconds; recovery after a crash takes its time
+REFUSALS = 4  # starts that may fail before it is a failure
 # Two web processes, a worker and the tests, each with a pool; the rest are PostgreSQL's defaults.
 CONFIGURATION = "max_connections = 200\n"
 
@@ -60,13 +61,18 @@ def stop(folder: Path) -> None:
 def _ensure_running(server: PostgresServer) -> None:
     """Start it with more patience than the library has: it gives up while the server recovers."""
     give_up_at = time.monotonic() + PATIENCE
+    refusals = 0
     while True:
         try:
             return server.ensure_postgres_running()
         except (subprocess.TimeoutExpired, AssertionError):
             if time.monotonic() > give_up_at:
                 raise RuntimeError("it did not become ready") from None
-            time.sleep(0.5)
+        except subprocess.CalledProcessError:
+            refusals += 1  # what a killed server left behind may take a moment to go
+            if refusals == REFUSALS:
+                raise
+        time.sleep(0.5)
 
 
 def _ensure_database(server: PostgresServer) -> None:
@@ -83,11 +89,11 @@ def _socket_dir(server: PostgresServer) -> str:
 
 
 def _forget_a_dead_server(folder: Path) -> None:
-    """Remove the pid file of a killed server whose pid now belongs to another program."""
+    """Remove the pid file of a killed server: its pid may be a zombie's or another program's."""
     pid_file = folder / "postmaster.pid"
     try:
-        pid = int(pid_file.read_text().splitlines()[0])
-        if psutil.Process(pid).name() != "postgres":
+        process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        if process.status() == psutil.STATUS_ZOMBIE or process.name() != "postgres":
             pid_file.unlink()
     except (OSError, ValueError, IndexError, psutil.Error):
         return  # there is none, or PostgreSQL itself will see that it is stale

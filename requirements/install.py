@@ -28,10 +28,6 @@ REASONS = [
         "a package had to be compiled and could not be. Install a C compiler and Python's headers.",
     ),
     (
-        "No matching distribution found",
-        "the package index has no release of a package for this Python and machine.",
-    ),
-    (
         "Could not fetch URL",
         "the download was refused. Check the network, and pip's index and proxy settings.",
     ),
@@ -39,13 +35,20 @@ REASONS = [
         "Retrying (Retry(",
         "the download was refused. Check the network, and pip's index and proxy settings.",
     ),
+    (
+        "No matching distribution found",
+        "the package index has no release of a package for this Python and machine.",
+    ),
 ]
 
 
 def main(kind: str) -> None:
     """Install `requirements/<kind>.txt` unless it is installed already."""
     if sys.version_info < (3, 11):
-        stop(f"Parley needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+        stop(
+            f"it needs Python 3.11 or newer and this is {sys.version.split()[0]}. "
+            "Name a newer one: PYTHON=python3.12 make run"
+        )
     lock = ROOT / "requirements" / f"{kind}.txt"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     stamp = VENV / f"installed-{kind}"

@@ -1,1 +1,59 @@
-"""What every test may use."""
+"""What every test may use, and what is said of tests that could not run."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.servers import Account, Server, Site, running_server
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None) -> Iterator[Server]:
+    """One server process for the whole run, on the test database."""
+    with running_server() as running:
+        yield running
+
+
+@pytest.fixture
+def site(transactional_db: None, server: Server) -> Site:
+    """The running server with fresh demo data: the organization, two people and a key."""
+    from config import demo
+
+    made = demo.seed()
+    return Site(
+        url=server.url,
+        api_key=made.api_key,
+        staff=Account(made.staff_username, made.staff_password),
+        user=Account(made.user_username, made.user_password),
+        organization=made.organization,
+    )
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium; without one the test does not run."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("there is no Chromium (install your system's chromium package)")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in one line a reason what could not run."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"Not run: {count} tests, because {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything needed is installed (CI), a skipped test is a failed run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("PARLEY_SKIPS_FAIL") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -3,13 +3,12 @@
 It is loaded with `-p` before Django's settings are read, because they need the addresses.
 """
 
+import atexit
 import contextlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
-
-import pytest
 
 from core import embedded
 
@@ -31,7 +30,4 @@ def _start() -> None:
 
 _start()
 
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
-    _stack.close()
+atexit.register(_stack.close)
