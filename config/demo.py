@@ -1,8 +1,6 @@
 """The demo data of a local installation, and the file that says how to get in."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 

@@ -5,21 +5,23 @@ from core.request_id import ASGIApp, Receive, Scope, Send
 
 
 class Lifespan:
-    """ASGI lifespan around the application; servers without lifespan (Daphne) lose nothing but speed."""
+    """ASGI lifespan around the application; Daphne has none, and there the sweeper cleans up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await _shut_down()
-                return await send({"type": "lifespan.shutdown.complete"})
+                await send({"type": "lifespan.shutdown.complete"})
+                return
 
 
 async def _shut_down() -> None:

@@ -1,4 +1,4 @@
-"""How Parley's processes are started: by `manage.py up`, by the tests and by the benchmark alike."""
+"""How Parley's processes are started: by `manage.py up`, the tests and the benchmark alike."""
 
 import sys
 from pathlib import Path

@@ -19,7 +19,7 @@ class Died(Exception):
 
 
 class Supervisor:
-    """Some processes of ours, each in a process group of its own so that we decide who ends when."""
+    """Some processes of ours, each in a process group of its own: we decide who ends when."""
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

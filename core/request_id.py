@@ -34,7 +34,8 @@ class RequestId:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         request_id = _from_header(scope) or new_id().hex
         _current.set(request_id)
         structlog.contextvars.clear_contextvars()

@@ -69,7 +69,10 @@ def make_venv() -> None:
     )
     if result.returncode:
         output = result.stdout + result.stderr
-        stop(reason(output) or "Python's venv module does not work. Install your system's python3-venv.")
+        stop(
+            reason(output)
+            or "Python's venv module does not work. Install your system's python3-venv."
+        )
 
 
 def run_pip(lock: Path) -> None:
