@@ -1,6 +1,7 @@
 """Where a connection goes: `/v1/*` and `/ws/*` to Channels consumers, the rest to Django."""
 
 import os
+from typing import Any, cast
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -21,7 +22,7 @@ application = Lifespan(
     RequestId(
         ProtocolTypeRouter(
             {
-                "http": URLRouter([*http_urlpatterns, re_path("", django_application)]),
+                "http": URLRouter([*http_urlpatterns, re_path("", cast(Any, django_application))]),
                 "websocket": AllowedHostsOriginValidator(
                     AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
                 ),

@@ -34,7 +34,7 @@ SECRET_KEYS = _required_in_production(
     "PARLEY_SECRET_KEYS", _local.encryption_key if _local else ""
 ).split(",")
 ALLOWED_HOSTS = _required_in_production("PARLEY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
-CSRF_TRUSTED_ORIGINS = env.list("PARLEY_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("PARLEY_TRUSTED_ORIGINS", [])
 
 # --- What is installed ------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -26,7 +26,7 @@ class Supervisor:
 
     def start(self, name: str, command: list[str]) -> None:
         """Start `command` under `name`; it inherits our output and environment."""
-        self._processes[name] = subprocess.Popen(command, start_new_session=True)  # noqa: S603
+        self._processes[name] = subprocess.Popen(command, start_new_session=True)
 
     def check(self) -> None:
         """Raise `Died` if a process is gone."""

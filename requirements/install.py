@@ -64,15 +64,12 @@ def make_venv() -> None:
     """Make `.venv`, also where an earlier try broke off half-way."""
     if (VENV / "bin" / "pip").exists():
         return
-    result = subprocess.run(  # noqa: S603
+    result = subprocess.run(
         [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
     )
     if result.returncode:
         output = result.stdout + result.stderr
-        stop(
-            reason(output)
-            or "Python's venv module does not work. Install your system's python3-venv."
-        )
+        stop(reason(output) or "Python's venv module does not work. Install python3-venv.")
 
 
 def run_pip(lock: Path) -> None:
@@ -80,7 +77,7 @@ def run_pip(lock: Path) -> None:
     command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "--no-input"]
     try:
         with LOG.open("w") as log:
-            failed = subprocess.run(  # noqa: S603
+            failed = subprocess.run(
                 [*command, "--requirement", str(lock)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -105,7 +102,7 @@ def last_error(output: str) -> str:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
+    print(line, flush=True)
 
 
 def stop(line: str) -> None:
