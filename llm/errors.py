@@ -1,20 +1,20 @@
 """Why a model did not answer, and what to do about it.
 
-    AppError
-    ├── ModelNotFound                404  no route of that name
-    └── ProviderError                     a vendor's call failed        retry  fall back
-        ├── AuthenticationFailed     502  its key is refused              no     yes
-        ├── ProviderPermissionDenied 502  its key may not do this         no     yes
-        ├── RequestRefused           400  it calls the request wrong      no     no
-        ├── ContextTooLong           400  more tokens than it takes       no     yes
-        ├── ModelMissing             502  it does not know the model      no     yes
-        ├── RateLimited              429  too many calls for its taste    yes    yes
-        ├── Overloaded               503  it has no room just now         yes    yes
-        ├── TimedOut                 504  it did not answer in time       yes    yes
-        ├── ConnectionFailed         502  it cannot be reached            yes    yes
-        ├── ContentFiltered          400  its filter refused              no     no
-        ├── MalformedAnswer          502  its answer cannot be read       yes    yes
-        └── ServerError              502  it failed                       yes    yes
+AppError
+├── ModelNotFound                404  no route of that name
+└── ProviderError                     a vendor's call failed        retry  fall back
+    ├── AuthenticationFailed     502  its key is refused              no     yes
+    ├── ProviderPermissionDenied 502  its key may not do this         no     yes
+    ├── RequestRefused           400  it calls the request wrong      no     no
+    ├── ContextTooLong           400  more tokens than it takes       no     yes
+    ├── ModelMissing             502  it does not know the model      no     yes
+    ├── RateLimited              429  too many calls for its taste    yes    yes
+    ├── Overloaded               503  it has no room just now         yes    yes
+    ├── TimedOut                 504  it did not answer in time       yes    yes
+    ├── ConnectionFailed         502  it cannot be reached            yes    yes
+    ├── ContentFiltered          400  its filter refused              no     no
+    ├── MalformedAnswer          502  its answer cannot be read       yes    yes
+    └── ServerError              502  it failed                       yes    yes
 """
 
 from typing import ClassVar
@@ -28,7 +28,7 @@ class ModelNotFound(AppError):
 
 
 class ProviderError(AppError):
-    """A vendor's call failed. The class says whether the same or another deployment may be tried."""
+    """A vendor's call failed; the class says whether it, or another deployment, may be tried."""
 
     is_retryable: ClassVar[bool] = False
     can_fall_back: ClassVar[bool] = True

@@ -51,7 +51,7 @@ class Deployment(models.Model):
     max_output_tokens = models.PositiveIntegerField(
         default=4096,
         validators=[MinValueValidator(1)],
-        help_text="Asked of the model where the caller sets no limit, and the most a caller may ask.",
+        help_text="Asked of the model where the caller sets no limit; more is refused.",
     )
     is_active = models.BooleanField(default=True)
 
@@ -79,7 +79,7 @@ class Route(models.Model):
     is_cached = models.BooleanField(
         "cache answers",
         default=False,
-        help_text="Answer the same request again from the cache, also where its temperature is not 0.",
+        help_text="Answer the same request from the cache, also where its temperature is not 0.",
     )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -4,6 +4,7 @@ Structs rather than dataclasses: `msgspec` decodes and validates a request body 
 (0.3 µs a chunk, against 54 µs for the vendor SDK's models).
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -96,6 +97,16 @@ class Call(Struct, frozen=True, kw_only=True):
     use_cache: bool = True
 
 
+class ModelOffer(Struct, frozen=True, kw_only=True):
+    """A name that can be asked for, and who answers to it first."""
+
+    id: str
+    provider: str
+    model: str  # as the provider names it
+    description: str
+    created_at: datetime
+
+
 # --- Events: what `llm.service.stream` yields, in this order: Started, Delta*, Finished -----------
 
 
@@ -117,12 +128,16 @@ class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
 
 
 class Delta(Struct, frozen=True):
-    """The next piece of the answer; a whole answer (`stream=False`) is one Delta."""
+    """The next piece of the answer; a whole answer (`stream=False`) is one Delta.
+
+    The last one may have no content but `raw`, the frame that closes the answer.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCallDelta, ...] = ()
-    # The same content in OpenAI's wire format as it arrived, where the vendor speaks it: complete SSE
-    # frames without usage and `[DONE]`, or the body of a whole answer. Relayed as it is.
+    reasoning: str = ""  # the model's thinking aloud, where the vendor shows it; it is billed too
+    # The same content in OpenAI's wire format as it arrived, where the vendor speaks it: complete
+    # SSE frames without usage and `[DONE]`, or the body of a whole answer. Relayed as it is.
     raw: bytes | None = None
 
 
@@ -138,7 +153,7 @@ class Finished(Struct, frozen=True, kw_only=True):
 Event = Started | Delta | Finished
 
 
-# --- What a provider yields: Delta*, then one End; it raises ProviderError -------------------------
+# --- What a provider yields: Delta*, then one End; it raises ProviderError ----------------------
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -147,3 +162,6 @@ class End(Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason
     usage: TokenUsage | None = None
     model: str | None = None  # as the vendor names what it served
+    # What closes the answer on OpenAI's wire (the frame with the finish reason). It is sent on as a
+    # last Delta when the books are closed, so that nobody sees an end that is not paid for.
+    raw: bytes | None = None

@@ -1,0 +1,20 @@
+"""Vendors' wire formats, one file each."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from llm.models import ProviderKind
+from llm.providers.base import Connection, Deployment, Provider
+from llm.providers.demo import DemoProvider
+
+__all__ = ["Connection", "Deployment", "Provider", "provider_for"]
+
+KINDS: dict[str, Callable[[Connection], Provider]] = {
+    ProviderKind.DEMO: DemoProvider,
+}
+
+
+@lru_cache(maxsize=256)
+def provider_for(connection: Connection) -> Provider:
+    """Return the provider that speaks over `connection`; a changed key makes a new one."""
+    return KINDS[connection.kind](connection)
