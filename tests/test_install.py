@@ -53,3 +53,12 @@ def test_a_known_failure_of_pip_is_told_in_plain_words(output: str, told: str) -
 
 def test_an_unknown_failure_is_not_guessed() -> None:
     assert reason("something else") is None
+
+
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt"])
+def test_a_lock_pins_everything_and_names_no_address(lock: str) -> None:
+    lines = (INSTALL.parent / lock).read_text().splitlines()
+    pins = [line for line in lines if line and not line.lstrip().startswith("#")]
+
+    assert all("==" in pin for pin in pins)
+    assert not any("://" in line or line.startswith("-") for line in lines)
