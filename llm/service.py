@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from accounts.principal import Principal
 from llm import attempts, guard, metering, routing
+from llm.providers import http
 from llm.types import Call, ChatRequest, Event, ModelOffer
 
 
@@ -29,3 +30,4 @@ async def models(principal: Principal) -> list[ModelOffer]:
 async def close() -> None:
     """Finish what is owed to the books and hang up, when the process ends."""
     await metering.finish_open_work()
+    await http.close()

@@ -6,10 +6,13 @@ from functools import lru_cache
 from llm.models import ProviderKind
 from llm.providers.base import Connection, Deployment, Provider
 from llm.providers.demo import DemoProvider
+from llm.providers.openai import AzureProvider, OpenAIProvider
 
 __all__ = ["Connection", "Deployment", "Provider", "provider_for"]
 
 KINDS: dict[str, Callable[[Connection], Provider]] = {
+    ProviderKind.OPENAI: OpenAIProvider,
+    ProviderKind.AZURE: AzureProvider,
     ProviderKind.DEMO: DemoProvider,
 }
 
