@@ -1,5 +1,12 @@
-"""The API for programs, below `/v1/`: Channels consumers, because Django's handler costs too much there."""
+"""Addresses of the API for programs: Channels consumers, for Django's handler costs too much."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path, re_path
 
-http_urlpatterns: list[URLPattern] = []
+from gateway.consumers import ChatCompletions, ModelDetail, ModelList, Nothing
+
+http_urlpatterns: list[URLPattern] = [
+    path("v1/chat/completions", ChatCompletions.as_asgi()),
+    path("v1/models", ModelList.as_asgi()),
+    path("v1/models/<path:model>", ModelDetail.as_asgi()),
+    re_path(r"^v1(/|$)", Nothing.as_asgi()),
+]

@@ -1,0 +1,239 @@
+"""Answers in OpenAI's wire format; what a vendor already wrote in it is relayed as it came."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from billing.pricing import TokenUsage
+from core.errors import AppError
+from gateway import errors
+from llm.types import (
+    Delta,
+    Finished,
+    FinishReason,
+    FunctionCall,
+    ModelOffer,
+    Started,
+    ToolCall,
+    ToolCallDelta,
+)
+
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class FunctionDelta(Struct, omit_defaults=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallChunk(Struct, omit_defaults=True):
+    function: FunctionDelta
+    index: int | None = None
+    id: str | None = None
+    type: Literal["function"] | None = None
+
+
+class Content(Struct, omit_defaults=True):
+    """What is new in a chunk."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None  # not OpenAI's, but what the others have agreed on
+    tool_calls: list[ToolCallChunk] | None = None
+
+
+class ChunkChoice(Struct, kw_only=True):
+    index: int = 0
+    delta: Content
+    logprobs: None = None
+    finish_reason: FinishReason | None = None
+
+
+class Usage(Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int]
+    completion_tokens_details: dict[str, int]
+
+
+class Chunk(Struct, tag="chat.completion.chunk", tag_field="object"):
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+
+
+class UsageChunk(Chunk, tag="chat.completion.chunk"):
+    usage: Usage | None
+
+
+class WholeMessage(Struct, kw_only=True):
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    tool_calls: tuple[ToolCall, ...] | msgspec.UnsetType = msgspec.UNSET
+    refusal: None = None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class WholeChoice(Struct, kw_only=True):
+    index: int = 0
+    message: WholeMessage
+    logprobs: None = None
+    finish_reason: FinishReason
+
+
+class Whole(Struct, tag="chat.completion", tag_field="object"):
+    id: str
+    created: int
+    model: str
+    choices: list[WholeChoice]
+    usage: Usage
+
+
+class Model(Struct, tag="model", tag_field="object"):
+    """A name that can be asked for, as `/v1/models` lists it."""
+
+    id: str
+    created: int
+    owned_by: str
+
+
+class Head(Struct):
+    """What all chunks of one answer share."""
+
+    id: str
+    created: int
+    model: str
+
+
+class ChunkEncoder:
+    """The server-sent events of one answer: one id, one moment, one model, the role first."""
+
+    def __init__(self, started: Started, *, include_usage: bool) -> None:
+        self._head = _head(started)
+        self._include_usage = include_usage
+        self._is_relayed = False
+        self._has_role = False
+
+    def delta(self, delta: Delta) -> bytes:
+        """Return the events for the next piece of the answer."""
+        if delta.raw is not None:
+            if self._include_usage and not self._is_relayed:
+                self._head = _head_of(delta.raw) or self._head
+            self._is_relayed = True
+            return delta.raw
+        return self._role() + self._chunk(
+            Content(
+                content=delta.text or None,
+                reasoning_content=delta.reasoning or None,
+                tool_calls=[_tool_call(call) for call in delta.tool_calls] or None,
+            )
+        )
+
+    def finish(self, finished: Finished) -> bytes:
+        """Return the last events: why it ended, what it took if that was asked, `[DONE]`."""
+        end = b""
+        if not self._is_relayed:  # the vendor's own chunks say why
+            end = self._role() + self._chunk(Content(), finished.finish_reason)
+        if self._include_usage:
+            end += self._event([], _usage(finished.usage))
+        return end + DONE
+
+    def _role(self) -> bytes:
+        if self._has_role:
+            return b""
+        self._has_role = True
+        return self._chunk(Content(role="assistant", content=""))
+
+    def _chunk(self, content: Content, finish_reason: FinishReason | None = None) -> bytes:
+        return self._event([ChunkChoice(delta=content, finish_reason=finish_reason)])
+
+    def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> bytes:
+        head = self._head
+        if self._include_usage:  # then every chunk has the field
+            return event(UsageChunk(head.id, head.created, head.model, choices, usage))
+        return event(Chunk(head.id, head.created, head.model, choices))
+
+
+def whole(started: Started, deltas: Sequence[Delta], finished: Finished) -> bytes:
+    """Return the body of an answer that is not streamed."""
+    if len(deltas) == 1 and deltas[0].raw is not None:
+        return deltas[0].raw
+    head = _head(started)
+    message = WholeMessage(content="".join(delta.text for delta in deltas) or None)
+    if calls := _joined([call for delta in deltas for call in delta.tool_calls]):
+        message.tool_calls = calls
+    if reasoning := "".join(delta.reasoning for delta in deltas):
+        message.reasoning_content = reasoning
+    choice = WholeChoice(message=message, finish_reason=finished.finish_reason)
+    return _encode(Whole(head.id, head.created, head.model, [choice], _usage(finished.usage)))
+
+
+def model(offer: ModelOffer) -> Model:
+    """Return `offer` as OpenAI would list it."""
+    return Model(offer.id, int(offer.created_at.timestamp()), offer.provider)
+
+
+def event(value: Any) -> bytes:
+    """Return `value` as one server-sent event."""
+    return b"data: " + _encode(value) + b"\n\n"
+
+
+def error_event(error: AppError) -> bytes:
+    """Return the event of a stream that broke: the clients raise, for no `[DONE]` follows."""
+    return b"data: " + errors.body(error) + b"\n\n"
+
+
+def _head(started: Started) -> Head:
+    return Head(f"chatcmpl-{started.usage_id.hex}", int(time.time()), started.model)
+
+
+def _head_of(frames: bytes) -> Head | None:
+    """Return what the vendor wrote into its first chunk."""
+    first = frames.partition(b"\n")[0].removeprefix(b"data:")
+    try:
+        return msgspec.json.decode(first, type=Head)
+    except msgspec.DecodeError:
+        return None
+
+
+def _tool_call(call: ToolCallDelta) -> ToolCallChunk:
+    return ToolCallChunk(
+        function=FunctionDelta(name=call.name, arguments=call.arguments),
+        index=call.index,
+        id=call.id,
+        type="function" if call.id else None,
+    )
+
+
+def _joined(deltas: Sequence[ToolCallDelta]) -> tuple[ToolCall, ...]:
+    """Return whole calls from their pieces: the first piece has id and name."""
+    pieces: dict[int, list[ToolCallDelta]] = {}
+    for delta in deltas:
+        pieces.setdefault(delta.index, []).append(delta)
+    return tuple(
+        ToolCall(
+            id=next((piece.id for piece in group if piece.id), ""),
+            function=FunctionCall(
+                name=next((piece.name for piece in group if piece.name), ""),
+                arguments="".join(piece.arguments for piece in group),
+            ),
+        )
+        for _, group in sorted(pieces.items())
+    )
+
+
+def _usage(usage: TokenUsage) -> Usage:
+    return Usage(
+        prompt_tokens=usage.total_input,
+        completion_tokens=usage.total_output,
+        total_tokens=usage.total_input + usage.total_output,
+        prompt_tokens_details={"cached_tokens": usage.cached_input_tokens},
+        completion_tokens_details={"reasoning_tokens": usage.reasoning_tokens},
+    )

@@ -1,0 +1,155 @@
+"""What every address below `/v1/` does: read, sign in, answer, and stop when the client leaves."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import structlog
+from channels.generic.http import AsyncHttpConsumer
+from django.conf import settings
+
+from accounts import keys
+from accounts.principal import Principal
+from core.errors import AppError
+from core.request_id import Message, Receive, Scope, Send
+from gateway import encoding, errors
+from gateway.errors import JSON, BodyTooLarge, Headers, InternalError, MethodNotAllowed
+
+logger = structlog.get_logger(__name__)
+
+# A body that is too large is read and thrown away up to this many times the limit, because a
+# client that still sends when we hang up never sees the answer.
+PATIENCE = 4
+
+
+class ClientLeft(Exception):
+    """The connection ended before the request was complete."""
+
+
+class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no types
+    """One request of a program.
+
+    Channels would await `handle()` before it looks at `http.disconnect`, subscribe each request to
+    Redis and hop to a thread for each message. Here the answer is cancelled as soon as its client
+    leaves, and nothing else happens.
+    """
+
+    method: ClassVar[str] = ""  # empty: any
+    principal: Principal
+    is_started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self.base_send = scope, send
+        try:
+            body = await _read(receive)
+        except ClientLeft:
+            return
+        except AppError as error:
+            await self._refuse(error)
+            return
+        await self._answer_while_present(body, receive)
+
+    async def handle(self, body: bytes) -> None:
+        """Answer the request of `self.principal`; an `AppError` becomes the answer."""
+        raise NotImplementedError
+
+    async def send_headers(
+        self, *, status: int = HTTPStatus.OK, headers: Headers | None = None
+    ) -> None:
+        self.is_started = True
+        await super().send_headers(status=status, headers=headers)
+
+    async def send_json(self, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+        """Answer with 200 and `body`."""
+        await self._send_whole(HTTPStatus.OK, [JSON, *headers], body)
+
+    def header(self, name: bytes) -> str:
+        """Return a header of the request, or ""."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return ""
+
+    async def _answer_while_present(self, body: bytes, receive: Receive) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine always runs in one
+        watcher = asyncio.create_task(_cancel_when_client_leaves(task, receive))
+        try:
+            await self._answer(body)
+        except asyncio.CancelledError:
+            if not watcher.done():  # it was not the client: the server stops
+                raise
+            task.uncancel()
+        finally:
+            watcher.cancel()
+
+    async def _answer(self, body: bytes) -> None:
+        try:
+            if self.method and self.scope["method"] != self.method:
+                raise MethodNotAllowed(f"Use {self.method} here.")
+            self.principal = await keys.authenticate(self._bearer())
+            await self.handle(body)
+        except AppError as error:
+            await self._refuse(error)
+        except Exception:  # the edge: the client gets an answer, the log the reason
+            logger.exception("gateway.failed", path=self.scope["path"])
+            await self._tell(InternalError())
+
+    def _bearer(self) -> str:
+        scheme, _, secret = self.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise keys.InvalidApiKey(
+                "Send your API key in a header: `Authorization: Bearer pk-...`."
+            )
+        return secret.strip()
+
+    async def _refuse(self, error: AppError) -> None:
+        logger.info("gateway.refused", code=error.code, status=int(error.http_status))
+        await self._tell(error)
+
+    async def _tell(self, error: AppError) -> None:
+        if self.is_started:  # only an event stream can fail after its start
+            await self.send_body(encoding.error_event(error))
+            return
+        headers = errors.headers(error)
+        if isinstance(error, MethodNotAllowed):
+            headers.append((b"allow", self.method.encode()))
+        await self._send_whole(error.http_status, headers, errors.body(error))
+
+    async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        length = (b"content-length", b"%d" % len(body))
+        await self.send_headers(status=status, headers=[*headers, length])
+        await self.send_body(body)
+
+
+async def _cancel_when_client_leaves(answer: "asyncio.Task[Any]", receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    answer.cancel()
+
+
+async def _read(receive: Receive) -> bytes:
+    """Return the body; one above `settings.MAX_BODY_BYTES` is never held in memory."""
+    limit = settings.MAX_BODY_BYTES
+    parts: list[bytes] = []
+    size = 0
+    has_more = True
+    while has_more and size <= limit * PATIENCE:
+        message = await _next_part(receive)
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= limit:
+            parts.append(part)
+        else:
+            parts.clear()
+        has_more = message.get("more_body", False)
+    if size > limit:
+        raise BodyTooLarge(f"The body is larger than {limit} bytes.")
+    return b"".join(parts)
+
+
+async def _next_part(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientLeft
+    return message

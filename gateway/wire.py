@@ -1,0 +1,151 @@
+"""The body of `/v1/chat/completions`, strictly typed: what is wrong is refused by its name."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.errors import InvalidRequest
+from gateway.errors import UnknownParameter, UnsupportedParameter
+from llm.types import ChatRequest, Message, Tool
+
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+# Passed on as they are to vendors that speak OpenAI's API.
+EXTRA = (
+    *("frequency_penalty", "logit_bias", "logprobs", "metadata", "modalities"),
+    *("parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key"),
+    *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "safety_identifier"),
+    *("service_tier", "store", "top_logprobs", "user", "verbosity"),
+)
+# OpenAI knows them; here they would be counted or priced wrongly.
+UNSUPPORTED = {
+    "audio": "Parley does not do audio here.",
+    "function_call": "Use `tool_choice`.",
+    "functions": "Use `tools`.",
+    "moderation": "Parley does not pass this on.",
+    "web_search_options": "Parley cannot price the vendor's web search.",
+}
+
+
+class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    include_usage: bool = False
+    include_obfuscation: bool | None = None  # padding against observers of the wire; not needed
+
+
+class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """OpenAI's request. `None` (or null) is as good as absent."""
+
+    model: Name
+    messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    stop: str | Annotated[tuple[str, ...], Meta(max_length=4)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    n: int | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    metadata: dict[str, str] | None = None
+    modalities: tuple[Literal["text"], ...] | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None
+    presence_penalty: Penalty | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_retention: str | None = None
+    reasoning_effort: str | None = None
+    safety_identifier: str | None = None
+    service_tier: Literal["auto", "default"] | None = None  # the others have other prices
+    store: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    user: str | None = None
+    verbosity: str | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def as_request(self) -> ChatRequest:
+        """Return the request as the layers below know it."""
+        return ChatRequest(
+            model=self.model,
+            messages=self.messages,
+            stream=bool(self.stream),
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            stop=(self.stop,) if isinstance(self.stop, str) else self.stop or (),
+            seed=self.seed,
+            tools=self.tools or (),
+            tool_choice=self.tool_choice,
+            response_format=self.response_format,
+            extra={name: value for name in EXTRA if (value := getattr(self, name)) is not None},
+        )
+
+
+_decoder = msgspec.json.Decoder(Completion)
+
+
+def parse(body: bytes) -> Completion:
+    """Return the request in `body`, or raise an error that names the field."""
+    try:
+        completion = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"The body is not JSON: {error}.") from None
+    _check(completion)
+    return completion
+
+
+def _check(completion: Completion) -> None:
+    if completion.n not in (None, 1):
+        raise UnsupportedParameter("Parley gives one answer: `n` must be 1.", param="n")
+    if completion.stream_options is not None and not completion.stream:
+        raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
+    for index, message in enumerate(completion.messages):
+        if message.role == "tool" and not message.tool_call_id:
+            param = f"messages[{index}].tool_call_id"
+            raise InvalidRequest(f"`{param}` is missing: which call does it answer?", param=param)
+        if message.content is None and not (message.role == "assistant" and message.tool_calls):
+            param = f"messages[{index}].content"
+            raise InvalidRequest(f"`{param}` is missing.", param=param)
+
+
+# How msgspec words it: what, and where as `$.messages[0].content`.
+_PLACED = re.compile(r"(?P<what>.*?)(?: - at `(?P<place>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+
+
+def _explain(text: str) -> InvalidRequest | UnknownParameter | UnsupportedParameter:
+    placed = _PLACED.fullmatch(text)
+    what, place = (placed["what"], placed["place"]) if placed else (text, None)
+    outer = (place or "$").removeprefix("$").removeprefix(".")
+    if unknown := _UNKNOWN.fullmatch(what):
+        return _refuse_unknown(".".join(filter(None, [outer, unknown[1]])))
+    if missing := _MISSING.fullmatch(what):
+        param = ".".join(filter(None, [outer, missing[1]]))
+        return InvalidRequest(f"`{param}` is missing.", param=param)
+    if not outer:
+        return InvalidRequest(f"The body is wrong: {what}.")
+    return InvalidRequest(f"`{outer}` is wrong: {what}.", param=outer)
+
+
+def _refuse_unknown(param: str) -> UnknownParameter | UnsupportedParameter:
+    if param in UNSUPPORTED:
+        return UnsupportedParameter(
+            f"`{param}` is not supported. {UNSUPPORTED[param]}", param=param
+        )
+    return UnknownParameter(f"There is no parameter `{param}`.", param=param)
