@@ -4,11 +4,14 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.servers import Account, Server, Site, running_server
+
+if TYPE_CHECKING:
+    from tests.vendor import FakeVendor
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +34,24 @@ def site(transactional_db: None, server: Server) -> Site:
         user=Account(made.user_username, made.user_password),
         organization=made.organization,
     )
+
+
+@pytest.fixture
+def vendor() -> Iterator["FakeVendor"]:
+    """A vendor's server; `vendor.serve("alias")` routes a name to it."""
+    from tests.vendor import FakeVendor
+
+    with FakeVendor("vendor") as running:
+        yield running
+
+
+@pytest.fixture
+def spare() -> Iterator["FakeVendor"]:
+    """A second vendor, to fall back to."""
+    from tests.vendor import FakeVendor
+
+    with FakeVendor("spare") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from llm.models import ProviderKind
+from llm.providers.anthropic import AnthropicProvider
 from llm.providers.base import Connection, Deployment, Provider
 from llm.providers.demo import DemoProvider
 from llm.providers.openai import AzureProvider, OpenAIProvider
@@ -13,6 +14,7 @@ __all__ = ["Connection", "Deployment", "Provider", "provider_for"]
 KINDS: dict[str, Callable[[Connection], Provider]] = {
     ProviderKind.OPENAI: OpenAIProvider,
     ProviderKind.AZURE: AzureProvider,
+    ProviderKind.ANTHROPIC: AnthropicProvider,
     ProviderKind.DEMO: DemoProvider,
 }
 

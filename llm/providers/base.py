@@ -40,12 +40,8 @@ class Provider(Protocol):
     ) -> AsyncGenerator[Delta | End, None]:
         """Yield the answer piece by piece, then one `End`; raise `ProviderError`.
 
-        Every `Delta` has content: what comes before it on the wire travels in its `raw`. Closing
-        the generator ends the vendor's work. An answer that breaks off raises: there is no `End`
-        without the vendor's own word that it has finished.
+        The first `Delta` of a stream has content: what comes before it on the wire travels in its
+        `raw`. Closing the generator ends the vendor's work. An answer that breaks off raises: there
+        is no `End` without the vendor's own word that it has finished.
         """
-        ...
-
-    async def models(self) -> list[str]:
-        """Return the names of the models that the vendor offers to these credentials."""
         ...

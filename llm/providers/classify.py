@@ -9,6 +9,7 @@ import msgspec
 
 from llm.errors import (
     AuthenticationFailed,
+    ConnectionFailed,
     ContentFiltered,
     ContextTooLong,
     ModelMissing,
@@ -100,6 +101,20 @@ def from_body(
         f"The provider {provider} refused the request: {message[:LONGEST_MESSAGE] or status}",
         param=param if isinstance(param, str) else None,
     )
+
+
+def in_answer(provider: str, error: Any) -> ProviderError:
+    """Return the error that stands in an answer which began well; it may be charged."""
+    result = from_body(provider, {"error": error})
+    result.may_have_been_billed = True
+    return result
+
+
+def broken_off(provider: str) -> ConnectionFailed:
+    """Return the error of a connection that was lost after the call was sent."""
+    result = ConnectionFailed(f"The provider {provider} broke off the connection.")
+    result.may_have_been_billed = True
+    return result
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -88,10 +88,6 @@ class DemoProvider:
             model=deployment.model,
         )
 
-    async def models(self) -> list[str]:
-        """Return the names that answer; the faults are not offered."""
-        return list(MODELS)
-
 
 async def _script(model: str, pieces: list[str]) -> AsyncGenerator[str, None]:
     """Play the model's part: its pace, or its fault."""

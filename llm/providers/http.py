@@ -124,6 +124,5 @@ def _classified(name: str, error: Exception) -> ProviderError:
     elif isinstance(error, aiohttp.ClientResponseError):
         result = MalformedAnswer(f"The provider {name} does not answer in HTTP.")
     else:
-        result = ConnectionFailed(f"The provider {name} broke off the connection.")
-        result.may_have_been_billed = True
+        result = classify.broken_off(name)
     return result

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from billing.pricing import TokenUsage
-from llm.errors import ConnectionFailed, MalformedAnswer, ProviderError
+from llm.errors import MalformedAnswer
 from llm.providers import classify
 from llm.providers.sse import SseParser, encode
 from llm.types import Delta, End, FinishReason, ToolCallDelta
@@ -103,9 +103,7 @@ class ChunkReader:
     def end(self) -> End:
         """Return the end, or raise where the connection ended before the answer did."""
         if self._finish_reason is None and not self.is_done:
-            error = ConnectionFailed(f"The provider {self._provider} broke off its answer.")
-            error.may_have_been_billed = True
-            raise error
+            raise classify.broken_off(self._provider)
         return End(
             finish_reason=_finish_reason(self._provider, self._finish_reason),
             usage=token_usage(self._usage),
@@ -138,7 +136,7 @@ class ChunkReader:
         except msgspec.DecodeError:
             chunk = self._halves.decode(self._provider, event)
         if chunk.error is not None:
-            raise _error_in_answer(self._provider, chunk.error)
+            raise classify.in_answer(self._provider, chunk.error)
         if chunk.usage is not None:
             self._usage = chunk.usage  # cumulative: the last one counts
         if self._model is None:
@@ -220,7 +218,7 @@ def whole_answer(provider: str, body: bytes) -> tuple[Delta, End]:
     except msgspec.DecodeError:
         answer = halves.decode(provider, body)
     if answer.error is not None:
-        raise _error_in_answer(provider, answer.error)
+        raise classify.in_answer(provider, answer.error)
     if not answer.choices:
         raise MalformedAnswer(f"The provider {provider} sent an answer without choices.")
     gathered = Gathered()
@@ -269,12 +267,5 @@ def _tool_call(position: int, call: ToolCall) -> ToolCallDelta:
 
 def _finish_reason(provider: str, reason: str | None) -> FinishReason:
     if reason == "error":
-        raise _error_in_answer(provider, {})
+        raise classify.in_answer(provider, {})
     return FINISH_REASONS.get(reason or "", "stop")
-
-
-def _error_in_answer(provider: str, error: Any) -> ProviderError:
-    """Return the error that stands in an answer which began well, and may be charged."""
-    result = classify.from_body(provider, {"error": error})
-    result.may_have_been_billed = True
-    return result

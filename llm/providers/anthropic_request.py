@@ -1,0 +1,149 @@
+"""A conversation in Anthropic's words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from llm.errors import RequestRefused
+from llm.providers.base import Deployment
+from llm.types import ChatRequest, ImagePart, Message, TextPart, Tool
+
+Block = dict[str, Any]
+
+TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
+HIGHEST_TEMPERATURE = 1.0  # OpenAI's goes to 2
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(request: ChatRequest, deployment: Deployment) -> bytes:
+    """Return the body of a call; raise `RequestRefused` for what the API has no word for."""
+    if request.extra.get("n") not in (None, 1):
+        raise RequestRefused("This model gives one answer at a time.", param="n")
+    body: dict[str, Any] = {
+        "model": deployment.model,
+        "max_tokens": request.max_tokens or deployment.max_output_tokens,
+        "messages": _messages(request.messages),
+        "stream": request.stream,
+    }
+    if system := _system(request.messages):
+        body["system"] = system
+    if request.temperature is not None:
+        body["temperature"] = min(request.temperature, HIGHEST_TEMPERATURE)
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.stop:
+        body["stop_sequences"] = request.stop
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tool_choice"] = _tool_choice(request)
+    if request.response_format:
+        body |= _output_format(request.response_format)
+    return _encode(body)
+
+
+def _system(messages: Iterable[Message]) -> str:
+    """Return all instructions as one text: the API has one place for them."""
+    texts = [_text(message) for message in messages if message.role in ("system", "developer")]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Return the turns; neighbours of one role become one, as results of parallel tools must."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role in ("system", "developer"):
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = _blocks(message)
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _blocks(message: Message) -> list[Block]:
+    if message.role == "tool":
+        result = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+        return [{**result, "content": _content(message)}]
+    return _content(message) + [
+        {
+            "type": "tool_use",
+            "id": call.id,
+            "name": call.function.name,
+            "input": _arguments(call.function.arguments),
+        }
+        for call in message.tool_calls or ()
+    ]
+
+
+def _content(message: Message) -> list[Block]:
+    """Return text and pictures; empty texts are left out, for the API refuses them."""
+    if isinstance(message.content, str):
+        return [{"type": "text", "text": message.content}] if message.content else []
+    return [
+        _image(part) if isinstance(part, ImagePart) else {"type": "text", "text": part.text}
+        for part in message.content or ()
+        if isinstance(part, ImagePart) or part.text
+    ]
+
+
+def _image(part: ImagePart) -> Block:
+    url = part.image_url.url
+    if not url.startswith("data:"):
+        return {"type": "image", "source": {"type": "url", "url": url}}
+    kind, _, encoded = url.removeprefix("data:").partition(";base64,")
+    if not encoded:
+        raise RequestRefused("A picture in a data: URL must be base64.", param="messages")
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": encoded}}
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join(part.text for part in message.content or () if isinstance(part, TextPart))
+
+
+def _arguments(arguments: str) -> Any:
+    try:
+        return msgspec.json.decode(arguments or "{}", type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise RequestRefused(
+            "The arguments of a tool call are not a JSON object.", param="messages"
+        ) from error
+
+
+def _tool(tool: Tool) -> Block:
+    function = tool.function
+    block: Block = {
+        "name": function.name,
+        "input_schema": function.parameters or {"type": "object", "properties": {}},
+    }
+    if function.description:
+        block["description"] = function.description
+    return block
+
+
+def _tool_choice(request: ChatRequest) -> Block:
+    choice: Block
+    if isinstance(request.tool_choice, dict):
+        choice = {"type": "tool", "name": request.tool_choice.get("function", {}).get("name")}
+    else:
+        choice = {"type": TOOL_CHOICES.get(request.tool_choice or "auto", "auto")}
+    if request.extra.get("parallel_tool_calls") is False and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = True
+    return choice
+
+
+def _output_format(wanted: dict[str, Any]) -> dict[str, Any]:
+    match wanted:
+        case {"type": "text"}:
+            return {}
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    raise RequestRefused(
+        "This model takes a response_format of the types text and json_schema.",
+        param="response_format",
+    )

@@ -1,0 +1,202 @@
+"""What the fake vendor says: its script, in OpenAI's and in Anthropic's words."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+Frames = AsyncIterator[bytes]
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answer of the vendor, or the way it fails. The default is a good one."""
+
+    text: str = "Hello from the vendor, friend."
+    reasoning: str = ""
+    tool_calls: Sequence[Mapping[str, str]] = ()  # id, name, arguments
+    finish_reason: str = "stop"
+    usage: Mapping[str, Any] | None = field(default_factory=lambda: USAGE)
+    model: str = "vendor-model-1"
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: Mapping[str, Any] | str | None = None  # the body beside a status, or of an error event
+    pause: float = 0.0  # seconds before each piece
+    cut: int | None = None  # bytes per write, regardless of frames
+    # After so many pieces of text; before the status line where `after` is None.
+    fault: Literal["close", "stall", "malformed", "error", "end"] | None = None
+    after: int | None = None
+
+    @property
+    def pieces(self) -> list[str]:
+        return re.findall(r"\s*\S+", self.text)
+
+
+async def fail(answer: Answer, request: web.Request) -> None:
+    """Stay silent or hang up, as the script says."""
+    if answer.fault == "stall":
+        await asyncio.sleep(60)
+    if answer.fault == "close" and request.transport is not None:
+        request.transport.abort()
+        await asyncio.sleep(60)  # until the server notices and cancels this handler
+
+
+async def _pieces(answer: Answer, request: web.Request) -> AsyncIterator[str]:
+    """Yield the text piece by piece; end early where the script says so."""
+    for number, piece in enumerate([*answer.pieces, None]):
+        if answer.fault and answer.after == number:
+            await fail(answer, request)
+            return
+        if piece is not None:
+            await asyncio.sleep(answer.pause)
+            yield piece
+
+
+async def _broken_end(answer: Answer) -> Frames:
+    """Yield what comes instead of the rest: nonsense, an error, or nothing at all."""
+    if answer.fault == "malformed":
+        yield b"data: {this is not JSON\n\n"
+    if answer.fault == "error":
+        error = answer.error or {"type": "server_error", "message": "scripted"}
+        yield _event({"type": "error", "error": error})
+
+
+def _event(content: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content, ensure_ascii=False).encode() + b"\n\n"
+
+
+# --- OpenAI ---------------------------------------------------------------------------------------
+
+
+def openai_whole(answer: Answer) -> dict[str, Any]:
+    """Return OpenAI's body of an answer in one piece."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text or None}
+    if answer.tool_calls:
+        message["tool_calls"] = [_openai_tool_call(call) for call in answer.tool_calls]
+    body: dict[str, Any] = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": answer.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason}],
+    }
+    return body if answer.usage is None else {**body, "usage": answer.usage}
+
+
+async def openai_frames(answer: Answer, request: web.Request) -> Frames:
+    """Yield OpenAI's events of a streamed answer."""
+    yield _chunk(answer, {"role": "assistant", "content": ""})
+    if answer.reasoning:
+        yield _chunk(answer, {"reasoning_content": answer.reasoning})
+    async for piece in _pieces(answer, request):
+        yield _chunk(answer, {"content": piece})
+    if answer.fault:
+        async for frame in _broken_end(answer):
+            yield frame
+        return
+    for index, call in enumerate(answer.tool_calls):
+        first = {**_openai_tool_call(call), "index": index}
+        arguments = first["function"].pop("arguments")
+        yield _chunk(answer, {"tool_calls": [first]})
+        for start in range(0, len(arguments), 5):
+            part = {"index": index, "function": {"arguments": arguments[start : start + 5]}}
+            yield _chunk(answer, {"tool_calls": [part]})
+    yield _chunk(answer, {}, finish_reason=answer.finish_reason)
+    if answer.usage is not None:
+        yield _event({**_head(answer), "choices": [], "usage": answer.usage})
+    yield b"data: [DONE]\n\n"
+
+
+def _openai_tool_call(call: Mapping[str, str]) -> dict[str, Any]:
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["id"], "type": "function", "function": function}
+
+
+def _head(answer: Answer) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": answer.model,
+    }
+
+
+def _chunk(answer: Answer, delta: Mapping[str, Any], finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return _event({**_head(answer), "choices": [choice]})
+
+
+# --- Anthropic ------------------------------------------------------------------------------------
+
+STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+
+
+def _anthropic_usage(answer: Answer) -> dict[str, Any]:
+    usage = answer.usage or {}
+    return {
+        "input_tokens": usage.get("prompt_tokens", 0),
+        "output_tokens": usage.get("completion_tokens", 0),
+        **{name: value for name, value in usage.items() if name.startswith("cache_")},
+    }
+
+
+def anthropic_whole(answer: Answer) -> dict[str, Any]:
+    """Return Anthropic's body of an answer in one piece."""
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": answer.text}]
+    for call in answer.tool_calls:
+        arguments = json.loads(call["arguments"] or "{}")
+        blocks.append(
+            {"type": "tool_use", "id": call["id"], "name": call["name"], "input": arguments}
+        )
+    return {
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": blocks,
+        "stop_reason": STOP_REASONS.get(answer.finish_reason, answer.finish_reason),
+        "usage": _anthropic_usage(answer),
+    }
+
+
+async def anthropic_frames(answer: Answer, request: web.Request) -> Frames:
+    """Yield Anthropic's events of a streamed answer."""
+    usage = _anthropic_usage(answer)
+    head = {"type": "message", "model": answer.model, "usage": {**usage, "output_tokens": 1}}
+    yield _named({"type": "message_start", "message": head})
+    text = {"type": "text", "text": ""}
+    yield _named({"type": "content_block_start", "index": 0, "content_block": text})
+    yield _named({"type": "ping"})
+    async for piece in _pieces(answer, request):
+        delta = {"type": "text_delta", "text": piece}
+        yield _named({"type": "content_block_delta", "index": 0, "delta": delta})
+    if answer.fault:
+        async for frame in _broken_end(answer):
+            yield frame
+        return
+    yield _named({"type": "content_block_stop", "index": 0})
+    for index, call in enumerate(answer.tool_calls, start=1):
+        for frame in _anthropic_tool_call(index, call):
+            yield frame
+    stop_reason = STOP_REASONS.get(answer.finish_reason, answer.finish_reason)
+    ending = {"type": "message_delta", "delta": {"stop_reason": stop_reason}}
+    yield _named({**ending, "usage": {"output_tokens": usage["output_tokens"]}})
+    yield _named({"type": "message_stop"})
+
+
+def _anthropic_tool_call(index: int, call: Mapping[str, str]) -> Iterator[bytes]:
+    block = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}}
+    yield _named({"type": "content_block_start", "index": index, "content_block": block})
+    arguments = call["arguments"]
+    for start in range(0, len(arguments), 5):
+        delta = {"type": "input_json_delta", "partial_json": arguments[start : start + 5]}
+        yield _named({"type": "content_block_delta", "index": index, "delta": delta})
+    yield _named({"type": "content_block_stop", "index": index})
+
+
+def _named(content: Mapping[str, Any]) -> bytes:
+    return f"event: {content['type']}\n".encode() + _event(content)
