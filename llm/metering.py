@@ -19,7 +19,7 @@ from core.ids import new_id
 from llm import tokens
 from llm.errors import ProviderError
 from llm.guard import Fitting
-from llm.types import Call, Delta, End, Finished, FinishReason
+from llm.types import Call, Delta, End, Finished, FinishReason, KeptAnswer
 
 logger = structlog.get_logger(__name__)
 
@@ -30,6 +30,7 @@ OUTCOMES: dict[FinishReason, Outcome] = {
     "content_filter": Outcome.FILTERED,
 }
 NOTHING = TokenUsage()
+NO_COST = Decimal(0)
 
 # Work on the books outlives its caller, and the event loop alone would forget the task.
 _open_work: set[asyncio.Task[None]] = set()
@@ -40,13 +41,8 @@ def attempt_for(
 ) -> Attempt:
     """Return what the ledger is told before a call: who asks, for what, and the worst case."""
     return Attempt(
-        id=new_id(),
-        request_id=call.request_id,
+        **_asked_by(call),
         attempt=number,
-        surface=call.surface,
-        principal=call.principal,
-        prompt_name=call.prompt.name if call.prompt else "",
-        prompt_version=call.prompt.version if call.prompt else None,
         provider=fitting.deployment.provider,
         model_asked=model,
         model_served=fitting.deployment.model,
@@ -54,6 +50,34 @@ def attempt_for(
         hold_usd=_worst_case(fitting, price),
         price=price,
     )
+
+
+async def record_hit(call: Call, kept: KeptAnswer, *, model_asked: str) -> UUID:
+    """Record an answer from the cache: who got it, what it would have taken, and no cost."""
+    attempt = Attempt(
+        **_asked_by(call),
+        attempt=1,
+        provider=kept.provider,
+        model_asked=model_asked,
+        model_served=kept.model,
+        input_tokens=kept.usage.total_input,
+        hold_usd=NO_COST,
+        price=None,
+        is_cache_hit=True,
+    )
+    settlement = Settlement(
+        usage_id=attempt.id,
+        outcome=OUTCOMES[kept.finish_reason],
+        finish_reason=kept.finish_reason,
+        usage=kept.usage,
+        is_estimated=False,
+        cost_usd=NO_COST,
+        ttft_ms=0,
+        duration_ms=0,
+        model_served=kept.model,
+    )
+    await ledger.record_hit(attempt, settlement)
+    return attempt.id
 
 
 async def finish_open_work() -> None:
@@ -198,6 +222,17 @@ class Meter:
             logger.warning("llm.lease_not_renewed", usage_id=str(self.usage_id))
 
 
+def _asked_by(call: Call) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "request_id": call.request_id,
+        "surface": call.surface,
+        "principal": call.principal,
+        "prompt_name": call.prompt.name if call.prompt else "",
+        "prompt_version": call.prompt.version if call.prompt else None,
+    }
+
+
 def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.get_running_loop().create_task(work)
     _open_work.add(task)
@@ -216,13 +251,13 @@ async def _is_held(hold: asyncio.Task[None]) -> bool:
 
 def _cost(usage: TokenUsage, price: PriceSnapshot | None) -> Decimal | None:
     if usage == NOTHING:
-        return Decimal(0)
+        return NO_COST
     return None if price is None else cost_usd(price, usage)
 
 
 def _worst_case(fitting: Fitting, price: PriceSnapshot | None) -> Decimal:
     if price is None:
-        return Decimal(0)
+        return NO_COST
     return worst_case_usd(
         price,
         input_tokens=fitting.input_tokens,

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from accounts.principal import Principal
-from llm import attempts, guard, metering, routing
+from llm import attempts, cache, guard, metering, routing
 from llm.providers import http
-from llm.types import Call, ChatRequest, Event, ModelOffer
+from llm.types import Call, ChatRequest, Event, Finished, ModelOffer
 
 
 async def stream(request: ChatRequest, call: Call) -> AsyncGenerator[Event, None]:
@@ -17,8 +17,18 @@ async def stream(request: ChatRequest, call: Call) -> AsyncGenerator[Event, None
     """
     route = await routing.find(request.model)
     fitting = await guard.check(request, route)
+    key = cache.key_for(request, call, route)
+    if key and (kept := await cache.get(key)):
+        async for event in cache.replay(kept, request, call):
+            yield event
+        return
+    answer: list[Event] = []
     async with aclosing(attempts.stream(request, call, fitting)) as events:
         async for event in events:
+            if key:
+                answer.append(event)
+                if isinstance(event, Finished):
+                    await cache.put(key, answer)
             yield event
 
 

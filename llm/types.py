@@ -153,6 +153,17 @@ class Finished(Struct, frozen=True, kw_only=True):
 Event = Started | Delta | Finished
 
 
+class KeptAnswer(Struct, frozen=True, kw_only=True):
+    """A whole answer, as the cache stores it."""
+
+    provider: str
+    model: str
+    delta: Delta
+    finish_reason: FinishReason
+    usage: TokenUsage
+    kept_at: float  # seconds since the epoch
+
+
 # --- What a provider yields: Delta*, then one End; it raises ProviderError ----------------------
 
 
