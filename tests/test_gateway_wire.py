@@ -1,0 +1,128 @@
+"""What programs may send: read strictly, refused by the name of the field."""
+
+import json
+from typing import Any
+
+import pytest
+
+from core.errors import AppError
+from gateway import wire
+
+MESSAGES = [{"role": "user", "content": "Hello"}]
+
+
+def parse(**parameters: Any) -> wire.Completion:
+    return wire.parse(json.dumps({"model": "m", "messages": MESSAGES, **parameters}).encode())
+
+
+def refusal(body: bytes) -> AppError:
+    with pytest.raises(AppError) as caught:
+        wire.parse(body)
+    return caught.value
+
+
+def test_a_request_is_read_with_all_it_asks() -> None:
+    request = parse(
+        stream=True,
+        temperature=0.5,
+        stop="END",
+        max_completion_tokens=7,
+        seed=3,
+        user="ada",
+        reasoning_effort="low",
+        tools=[{"type": "function", "function": {"name": "now", "parameters": {}}}],
+    ).as_request()
+
+    assert (request.model, request.stream, request.temperature) == ("m", True, 0.5)
+    assert (request.stop, request.max_tokens, request.seed) == (("END",), 7, 3)
+    assert request.tools[0].function.name == "now"
+    assert request.extra == {"user": "ada", "reasoning_effort": "low"}
+
+
+def test_null_is_as_good_as_absent() -> None:
+    request = parse(temperature=None, stop=None, tools=None, stream=None, n=None).as_request()
+
+    assert (request.temperature, request.stop, request.tools, request.stream) == (
+        None,
+        (),
+        (),
+        False,
+    )
+
+
+def test_an_earlier_answer_of_the_official_client_may_be_sent_back() -> None:
+    earlier = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": []}
+
+    request = parse(messages=[*MESSAGES, earlier, *MESSAGES]).as_request()
+
+    assert request.messages[1].content == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": 3}, "temperature"),
+        ({"messages": []}, "messages"),
+        ({"messages": "Hello"}, "messages"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
+            "messages[0].content[0].type",
+        ),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"model": ""}, "model"),
+        ({"model": "a\0b"}, "model"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"seed": 10**30}, "seed"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"service_tier": "priority"}, "service_tier"),
+    ],
+)
+def test_a_wrong_field_is_named(parameters: dict[str, Any], param: str) -> None:
+    error = refusal(json.dumps({"model": "m", "messages": MESSAGES, **parameters}).encode())
+
+    assert (error.http_status, error.code, error.param) == (400, "invalid_request", param)
+    assert param in error.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "param"),
+    [
+        ({"temprature": 1}, "unknown_parameter", "temprature"),
+        ({"stream_options": {"x": 1}}, "unknown_parameter", "stream_options.x"),
+        ({"n": 2}, "unsupported_parameter", "n"),
+        ({"functions": []}, "unsupported_parameter", "functions"),
+        ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(
+    parameters: dict[str, Any], code: str, param: str
+) -> None:
+    error = refusal(json.dumps({"model": "m", "messages": MESSAGES, **parameters}).encode())
+
+    assert (error.http_status, error.code, error.param) == (400, code, param)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b"\xff\xfe",
+        b'{"model":"\\ud800","messages":[]}',
+        b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}',
+        b'{"model":"m","messages":[],"response_format":' + b'{"a":' * 100_000,
+        b'{"model":"m","messages":[],"temperature":NaN}',
+    ],
+    ids=["empty", "text", "list", "bytes", "surrogate", "utf-8", "deep", "nan"],
+)
+def test_what_is_not_a_json_object_is_refused(body: bytes) -> None:
+    error = refusal(body)
+
+    assert (error.http_status, error.code) == (400, "invalid_request")
