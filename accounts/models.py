@@ -59,7 +59,7 @@ class Membership(models.Model):
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> Self:
-        """Return the keys that are neither revoked nor expired, of people and tenants in good standing."""
+        """Return the keys in force: not revoked, not expired, their owners active."""
         now = timezone.now()
         return self.filter(
             Q(expires_at=None) | Q(expires_at__gt=now),

@@ -55,7 +55,7 @@ class Command(BaseCommand):
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
         base_url = f"http://{HOST}:{port}"
-        accounts = demo.seed(base_url=base_url)
+        accounts = demo.install(base_url=base_url)
         for line in provision_from_environment():
             self.stdout.write(line)
         supervisor.start("worker", serving.worker_command())

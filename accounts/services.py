@@ -1,0 +1,23 @@
+"""Who a signed-in person acts for."""
+
+from accounts.models import Membership, Organization, User
+from accounts.principal import Principal
+from core.errors import PermissionDenied
+
+
+def principal_for(user: User, organization: Organization | None = None) -> Principal:
+    """Return who pays for what `user` does: their organization, or the one they name.
+
+    Raises `PermissionDenied` where they belong to none (or not to that one).
+    """
+    memberships = Membership.objects.filter(user=user, organization__is_active=True)
+    if organization is not None:
+        memberships = memberships.filter(organization=organization)
+    membership = memberships.first() if user.is_active else None
+    if membership is None:
+        raise PermissionDenied("You do not belong to an organization yet. Ask your administrator.")
+    return Principal(
+        organization_id=membership.organization_id,
+        user_id=user.pk,
+        user_name=user.get_username(),
+    )
