@@ -1,0 +1,83 @@
+"""A program in front of a running Parley: the official client and plain HTTP."""
+
+import json
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from openai import OpenAI
+
+from billing.models import UsageRecord
+from tests.servers import Site
+from tests.vendor import FakeVendor
+
+MESSAGES: Any = [{"role": "user", "content": "Hello"}]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a test calls Parley with, and the model it may ask for."""
+
+    site: Site
+    vendor: FakeVendor
+    model: str
+    http: httpx2.Client
+    openai: OpenAI
+
+    def post(self, **parameters: Any) -> httpx2.Response:
+        """Ask for a completion over plain HTTP."""
+        asked = {"model": self.model, "messages": MESSAGES, **parameters}
+        return self.http.post("/chat/completions", json=asked)
+
+    @contextmanager
+    def connection(self, **parameters: Any) -> Iterator[socket.socket]:
+        """Have a raw connection on which a completion was asked for."""
+        asked = {"model": self.model, "messages": MESSAGES, **parameters}
+        body = json.dumps(asked).encode()
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {self.site.api_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        port = int(self.site.url.rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connected:
+            connected.sendall(head.encode() + body)
+            yield connected
+
+
+@contextmanager
+def program(site: Site, vendor: FakeVendor) -> Iterator[Program]:
+    """Serve the vendor under a name of its own: the server remembers routes for a moment."""
+    model = f"model-{uuid.uuid4().hex}"
+    vendor.serve(model)
+    url = f"{site.url}/v1"
+    key = {"Authorization": f"Bearer {site.api_key}"}
+    with (
+        httpx2.Client(base_url=url, headers=key, timeout=20) as http,
+        OpenAI(base_url=url, api_key=site.api_key, max_retries=0) as client,
+    ):
+        yield Program(site=site, vendor=vendor, model=model, http=http, openai=client)
+
+
+def frames(response: httpx2.Response) -> list[Any]:
+    """Return the events of a stream: JSON, or the text `[DONE]`."""
+    events = [event.removeprefix("data: ") for event in response.text.split("\n\n") if event]
+    return [event if event == "[DONE]" else json.loads(event) for event in events]
+
+
+def eventually(condition: Callable[[], bool], *, within: float) -> float:
+    """Return after how many seconds `condition` held; fail if it did not in time."""
+    began_at = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began_at < within
+        time.sleep(0.01)
+    return time.monotonic() - began_at
+
+
+def record() -> UsageRecord:
+    """Return the one usage record there is."""
+    return UsageRecord.objects.get()

@@ -1,0 +1,152 @@
+"""Bad input, wrong keys, empty budgets: a clear error in OpenAI's shape, and nothing lost."""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import httpx2
+import openai
+import pytest
+
+from accounts import keys
+from billing.models import Budget, UsageRecord
+from tests.gateway import MESSAGES, Program, program
+from tests.servers import Site
+from tests.vendor import FakeVendor
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def caller(site: Site, vendor: FakeVendor) -> Iterator[Program]:
+    with program(site, vendor) as running:
+        yield running
+
+
+def check(
+    response: httpx2.Response, status: int, kind: str, code: str, param: str | None = None
+) -> None:
+    error = response.json()["error"]
+    assert (response.status_code, error["type"], error["code"], error["param"]) == (
+        status,
+        kind,
+        code,
+        param,
+    )
+    assert error["message"]
+    assert UsageRecord.objects.count() == 0
+
+
+def test_a_body_that_is_not_json(caller: Program) -> None:
+    response = caller.http.post("/chat/completions", content=b"{nonsense")
+
+    check(response, 400, "invalid_request_error", "invalid_request")
+
+
+def test_a_wrong_type_names_the_field(caller: Program) -> None:
+    response = caller.post(messages=[{"role": "user", "content": 5}])
+
+    check(response, 400, "invalid_request_error", "invalid_request", "messages[0].content")
+
+
+def test_no_messages(caller: Program) -> None:
+    response = caller.post(messages=[])
+
+    check(response, 400, "invalid_request_error", "invalid_request", "messages")
+
+
+def test_an_unknown_model(caller: Program) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        caller.openai.chat.completions.create(model="nobody-has-this", messages=MESSAGES)
+
+    assert caught.value.code == "model_not_found"
+
+
+def test_a_body_of_ten_megabytes(caller: Program) -> None:
+    response = caller.http.post("/chat/completions", content=b"x" * 10_000_000)
+
+    check(response, 413, "invalid_request_error", "request_too_large")
+
+
+def test_a_body_without_a_length_is_limited_as_well(caller: Program) -> None:
+    response = caller.http.post("/chat/completions", content=(b"x" * 100_000 for _ in range(100)))
+
+    check(response, 413, "invalid_request_error", "request_too_large")
+
+
+@pytest.mark.parametrize("path", ["/models", "/models/x", "/nothing"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic abc", "Bearer pk-wrong", "Bearer \xe9"])
+def test_no_key_or_a_wrong_one(caller: Program, path: str, header: str) -> None:
+    caller.http.headers["Authorization"] = header.encode("latin-1")  # type: ignore[assignment]
+
+    response = caller.http.get(path)
+
+    check(response, 401, "authentication_error", "invalid_api_key")
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_revoked_key_stops_working_within_a_second(caller: Program) -> None:
+    key, secret = keys.create(organization=caller.site.organization, name="short-lived")
+    caller.http.headers["Authorization"] = f"Bearer {secret}"
+    assert caller.http.get("/models").status_code == 200
+
+    keys.revoke(key)
+    time.sleep(1)
+
+    check(caller.http.get("/models"), 401, "authentication_error", "invalid_api_key")
+
+
+def test_a_budget_without_room(caller: Program) -> None:
+    Budget.objects.update(is_active=False)
+    Budget.objects.create(
+        organization=caller.site.organization, name="Tiny", limit_usd=Decimal("0.000001")
+    )
+
+    response = caller.post()
+
+    check(response, 402, "insufficient_quota", "budget_exceeded")
+    error = response.json()["error"]
+    assert "Tiny" in error["message"]
+    assert {"budget", "room_usd", "resets_at"} <= error.keys()
+    assert caller.vendor.requests == []
+
+
+def test_the_official_client_does_not_retry_a_budget_without_room(caller: Program) -> None:
+    Budget.objects.update(limit_usd=Decimal(0))
+    Budget.objects.create(organization=caller.site.organization, name="Tiny", limit_usd=Decimal(0))
+    began_at = time.monotonic()
+
+    with pytest.raises(openai.APIStatusError) as caught:
+        caller.openai.with_options(max_retries=5).chat.completions.create(
+            model=caller.model, messages=MESSAGES
+        )
+
+    assert (caught.value.status_code, caught.value.code) == (402, "budget_exceeded")
+    assert time.monotonic() - began_at < 0.5
+
+
+def test_a_wrong_method(caller: Program) -> None:
+    response = caller.http.get("/chat/completions")
+
+    check(response, 405, "invalid_request_error", "method_not_allowed")
+    assert response.headers["allow"] == "POST"
+
+
+def test_an_address_that_does_not_exist(caller: Program) -> None:
+    check(caller.http.get("/nothing"), 404, "invalid_request_error", "unknown_url")
+
+
+def test_the_request_id_comes_back(caller: Program) -> None:
+    given = caller.http.get("/models", headers={"X-Request-ID": "order-7"})
+    made = caller.http.get("/models")
+
+    assert given.headers["x-request-id"] == "order-7"
+    assert len(made.headers["x-request-id"]) == 32
+
+
+def test_the_request_id_is_in_the_books(caller: Program) -> None:
+    caller.http.headers["X-Request-ID"] = "order-8"
+
+    caller.post()
+
+    assert UsageRecord.objects.get().request_id == "order-8"
