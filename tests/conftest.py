@@ -3,14 +3,19 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 
+from accounts.models import Organization
+from core import redis
 from tests.servers import Account, Server, Site, running_server
 
 if TYPE_CHECKING:
+    from llm.types import Call
     from tests.vendor import FakeVendor
 
 
@@ -52,6 +57,35 @@ def spare() -> Iterator["FakeVendor"]:
 
     with FakeVendor("spare") as running:
         yield running
+
+
+@pytest.fixture
+async def tidy_loop() -> AsyncIterator[None]:
+    """Leave no connection open when the test's event loop ends."""
+    from llm import routing, service
+
+    routing.forget()
+    yield
+    await service.close()
+    await redis.close()
+    await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def impatient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry calls to vendors without long waits."""
+    from llm import attempts
+
+    policy = attempts.Policy(base_delay=0.001, first_content=5.0)
+    monkeypatch.setattr(attempts, "POLICY", policy)
+
+
+@pytest.fixture
+def call(transactional_db: None) -> "Call":
+    """A program's call, paid by a new organization."""
+    from tests.llm_support import call_by
+
+    return call_by(Organization.objects.create(name="Acme", slug="acme"))
 
 
 @pytest.fixture(scope="session")

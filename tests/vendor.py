@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from aiohttp import web
+from asgiref.sync import sync_to_async
 
 from billing import prices
 from llm import routing
@@ -85,6 +86,10 @@ class FakeVendor:
             )
         routing.forget()
         return served
+
+    async def aserve(self, alias: str = "test-model", **more: Any) -> Deployment:
+        """Do as `serve` does, in an async test."""
+        return await sync_to_async(self.serve)(alias, **more)
 
     def __enter__(self) -> Self:
         self._thread.start()
