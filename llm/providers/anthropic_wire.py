@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from billing.pricing import TokenUsage
-from llm.errors import MalformedAnswer
+from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
 from llm.providers.sse import SseParser
 from llm.types import Delta, End, FinishReason, ToolCallDelta
@@ -69,12 +69,13 @@ class EventReader:
     """Turns what arrived in one read of the socket into one `Delta`."""
 
     def __init__(self, provider: str) -> None:
-        self.is_done = False
+        self.is_done = False  # there is nothing more to read
         self._provider = provider
         self._parser = SseParser()
         self._usage = Usage()
         self._model: str | None = None
         self._stop_reason: str | None = None
+        self._failure: ProviderError | None = None
         self._tools: dict[int | None, int] = {}  # block's number -> tool call's number
         self._without_arguments: set[int | None] = set()
 
@@ -84,7 +85,13 @@ class EventReader:
         thinking: list[str] = []
         tool_calls: list[ToolCallDelta] = []
         for data in self._parser.feed(received):
-            event = self._event(data)
+            try:
+                event = self._event(data)
+            except ProviderError as error:
+                # What came before it in the same read is still to be given.
+                self._failure = error
+                self.is_done = True
+                break
             self._note(event)
             if block := event.content_block or event.delta:
                 text.append(block.text or "")
@@ -95,7 +102,9 @@ class EventReader:
         return delta if delta.text or delta.tool_calls or delta.reasoning else None
 
     def end(self) -> End:
-        """Return the end, or raise where the connection ended before the answer did."""
+        """Return the end, or raise what came instead of one."""
+        if self._failure is not None:
+            raise self._failure
         if self._stop_reason is None and not self.is_done:
             raise classify.broken_off(self._provider)
         return _end(self._stop_reason, self._usage, self._model)

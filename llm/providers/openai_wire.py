@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from billing.pricing import TokenUsage
-from llm.errors import MalformedAnswer
+from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
 from llm.providers.sse import SseParser, encode
 from llm.types import Delta, End, FinishReason, ToolCallDelta
@@ -83,13 +83,14 @@ class ChunkReader:
     """
 
     def __init__(self, provider: str) -> None:
-        self.is_done = False
+        self.is_done = False  # there is nothing more to read
         self._provider = provider
         self._parser = SseParser()
         self._waiting: list[bytes] = []
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._failure: ProviderError | None = None
         self._halves = Halves()
 
     def read(self, received: bytes) -> Delta | None:
@@ -98,10 +99,12 @@ class ChunkReader:
 
     def read_rest(self) -> Delta | None:
         """Return the content of a last event that lacks its empty line."""
-        return self._read(self._parser.end())
+        return None if self.is_done else self._read(self._parser.end())
 
     def end(self) -> End:
-        """Return the end, or raise where the connection ended before the answer did."""
+        """Return the end, or raise what came instead of one."""
+        if self._failure is not None:
+            raise self._failure
         if self._finish_reason is None and not self.is_done:
             raise classify.broken_off(self._provider)
         return End(
@@ -115,10 +118,9 @@ class ChunkReader:
         gathered = Gathered()
         complete = 0  # how many of the waiting events go out with this content
         for event in events:
-            if event == DONE:
-                self.is_done = True
-                break
             choices = self._take(event)
+            if self.is_done:
+                break
             if choices:
                 self._waiting.append(event)
                 if gathered.add(choices):
@@ -131,12 +133,16 @@ class ChunkReader:
 
     def _take(self, event: bytes) -> list[Choice] | None:
         """Remember what an event says about the answer as a whole; return its choices."""
+        if event == DONE:
+            self.is_done = True
+            return None
         try:
-            chunk = _decode(event)
-        except msgspec.DecodeError:
-            chunk = self._halves.decode(self._provider, event)
-        if chunk.error is not None:
-            raise classify.in_answer(self._provider, chunk.error)
+            chunk = self._chunk(event)
+        except ProviderError as error:
+            # What came before it in the same read is still to be given.
+            self._failure = error
+            self.is_done = True
+            return None
         if chunk.usage is not None:
             self._usage = chunk.usage  # cumulative: the last one counts
         if self._model is None:
@@ -145,6 +151,15 @@ class ChunkReader:
             if choice.finish_reason:
                 self._finish_reason = choice.finish_reason
         return chunk.choices
+
+    def _chunk(self, event: bytes) -> Chunk:
+        try:
+            chunk = _decode(event)
+        except msgspec.DecodeError:
+            chunk = self._halves.decode(self._provider, event)
+        if chunk.error is not None:
+            raise classify.in_answer(self._provider, chunk.error)
+        return chunk
 
 
 class Gathered:
