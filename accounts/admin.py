@@ -27,8 +27,8 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     inlines = [MembershipInline]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        organizations: QuerySet[Any] = super().get_queryset(request)
-        return organizations.annotate(people_count=Count("memberships"))
+        queryset = super().get_queryset(request)
+        return queryset.annotate(people_count=Count("memberships"))  # type: ignore[no-any-return]
 
     @admin.display(ordering="people_count")
     def people(self, organization: Any) -> int:

@@ -1,8 +1,7 @@
-"""How a program signs in to the REST API."""
+"""How a program signs in to the REST API: `Authorization: Bearer pk-...`."""
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts import keys
@@ -11,28 +10,28 @@ from accounts.principal import Principal
 
 
 class ServiceUser(AnonymousUser):
-    """Stands for a key that belongs to an organization and to no person."""
+    """Who `request.user` is when a key belongs to an organization and to no person."""
 
     @property
-    def is_authenticated(self) -> bool:  # type: ignore[override]
+    def is_authenticated(self) -> bool:  # type: ignore[override]  # the stubs know only False
         return True
 
     @property
-    def is_anonymous(self) -> bool:  # type: ignore[override]
+    def is_anonymous(self) -> bool:  # type: ignore[override]  # the stubs know only True
         return False
+
+    def __str__(self) -> str:
+        return "Program"
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer pk-...`; `request.auth` is the key's `Principal`."""
+    """Set `request.auth` to the `Principal` of the key; without a bearer token, step aside."""
 
     def authenticate(self, request: Request) -> tuple[User | ServiceUser, Principal] | None:
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        try:
-            principal = keys.principal_of(secret.strip())
-        except keys.InvalidApiKey as error:
-            raise AuthenticationFailed(error.message) from error
+        principal = keys.principal_of(secret.strip())
         if principal.user_id is None:
             return ServiceUser(), principal
         return User.objects.get(pk=principal.user_id), principal

@@ -3,8 +3,10 @@
 import secrets
 from dataclasses import dataclass
 
+from django.db import transaction
+
 from accounts import keys
-from accounts.models import Membership, Organization, Role, User
+from accounts.models import ApiKey, Membership, Organization, Role, User
 
 STAFF = "staff"
 USER = "demo"
@@ -23,9 +25,12 @@ class DemoAccounts:
     api_key: str
 
 
+@transaction.atomic
 def seed(*, staff_password: str = "", user_password: str = "", api_key: str = "") -> DemoAccounts:
     """Make what is missing; a password or key that is given and still works is kept."""
     organization, _ = Organization.objects.get_or_create(slug="demo", defaults={"name": "Demo"})
+    # Two processes that seed at once take turns.
+    Organization.objects.select_for_update().get(pk=organization.pk)
     staff, staff_password = _person(STAFF, staff_password, is_staff=True)
     user, user_password = _person(USER, user_password, is_staff=False)
     for person, role in ((staff, Role.OWNER), (user, Role.MEMBER)):
@@ -46,16 +51,19 @@ def _person(username: str, password: str, *, is_staff: bool) -> tuple[User, str]
     user, _ = User.objects.get_or_create(
         username=username, defaults={"is_staff": is_staff, "is_superuser": is_staff}
     )
-    if not (password and user.check_password(password)):
-        password = secrets.token_urlsafe(9)
+    if not (password and user.is_active and user.check_password(password)):
+        password = secrets.token_urlsafe(12)
         user.set_password(password)
-        user.save(update_fields=["password"])
+        user.is_active = True
+        user.save(update_fields=["password", "is_active"])
     return user, password
 
 
 def _key(organization: Organization, user: User, secret: str) -> str:
     try:
         keys.principal_of(secret)
-    except keys.InvalidApiKey:
+    except keys.InvalidApiKey:  # lost, revoked, or of another database
+        for lost in ApiKey.objects.filter(user=user, name=KEY_NAME, revoked_at=None):
+            keys.revoke(lost)
         _, secret = keys.create(organization=organization, name=KEY_NAME, user=user)
     return secret

@@ -4,12 +4,16 @@ import hashlib
 import secrets
 from datetime import datetime
 
+import structlog
 from django.utils import timezone
 
-from accounts.models import ApiKey, Organization, User
+from accounts.models import ApiKey, Membership, Organization, User
 from accounts.principal import Principal
 from core.cached import Cached
-from core.errors import AppError
+from core.database import translate_outage
+from core.errors import AppError, InvalidRequest
+
+logger = structlog.get_logger(__name__)
 
 MARK = "pk-"
 SHOWN = 11  # characters of a key that stay visible, to tell one from another
@@ -31,6 +35,8 @@ def create(
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its secret, which is not kept and cannot be shown again."""
+    if user and not is_member(user, organization):
+        raise InvalidRequest(f"{user} is not a member of {organization}.", param="user")
     secret = MARK + secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         organization=organization,
@@ -40,12 +46,19 @@ def create(
         key_hash=_hash(secret),
         expires_at=expires_at,
     )
+    logger.info("accounts.key_created", prefix=key.prefix, organization=organization.slug)
     return key, secret
+
+
+def is_member(user: User, organization: Organization) -> bool:
+    """Return whether `organization` may pay for what `user` does."""
+    return Membership.objects.filter(user=user, organization=organization).exists()
 
 
 def revoke(key: ApiKey) -> None:
     """End a key's life; every process refuses it within a second."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        logger.info("accounts.key_revoked", prefix=key.prefix)
     _principals.clear()
 
 
@@ -58,7 +71,8 @@ async def authenticate(secret: str) -> Principal:
 
 def principal_of(secret: str) -> Principal:
     """Return who calls with `secret`, for code that is not async; raise `InvalidApiKey`."""
-    return _load(_hash(secret))
+    with translate_outage():
+        return _load(_hash(secret))
 
 
 def _load(key_hash: str) -> Principal:
@@ -76,7 +90,8 @@ def _load(key_hash: str) -> Principal:
 
 def _hash(secret: str) -> str:
     """Return SHA-256: a key has 256 random bits, so there is nothing that a slow hash would add."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
+# A key that is not there raises, and what raises is not remembered: guesses fill no memory.
 _principals: Cached[str, Principal] = Cached(_load)

@@ -4,7 +4,7 @@ from typing import Self
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 
@@ -59,11 +59,12 @@ class Membership(models.Model):
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> Self:
-        """Return the keys in force: not revoked, not expired, their owners active."""
+        """Return the keys in force: not revoked, not expired, their owners active members."""
         now = timezone.now()
         return self.filter(
             Q(expires_at=None) | Q(expires_at__gt=now),
-            Q(user=None) | Q(user__is_active=True),
+            Q(user=None)
+            | Q(user__is_active=True, user__memberships__organization=F("organization")),
             revoked_at=None,
             organization__is_active=True,
         )

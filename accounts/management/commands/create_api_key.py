@@ -10,6 +10,8 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import Organization, User
 
+LONGEST_LIFE = 36_500  # days
+
 
 class Command(BaseCommand):
     help = "Make an API key and print it. It is not stored and cannot be shown again."
@@ -23,8 +25,8 @@ class Command(BaseCommand):
     def handle(
         self, *, org: str, name: str, user: str | None, expires_days: int | None, **options: Any
     ) -> None:
-        if expires_days is not None and expires_days < 1:
-            raise CommandError("--expires-days must be at least 1.")
+        if expires_days is not None and not 1 <= expires_days <= LONGEST_LIFE:
+            raise CommandError(f"--expires-days must be between 1 and {LONGEST_LIFE}.")
         _, secret = keys.create(
             organization=_organization(org),
             name=name,
