@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
+from accounts.principal import Principal
 from billing.money import UsdField
 from core.ids import new_id
 
@@ -16,9 +17,9 @@ from core.ids import new_id
 class PriceQuerySet(models.QuerySet["Price"]):
     def in_force(self) -> Self:
         now = timezone.now()
-        return self.filter(
-            Q(valid_to=None) | Q(valid_to__gt=now), valid_from__lte=now
-        ).order_by("provider", "model", "-valid_from")
+        return self.filter(Q(valid_to=None) | Q(valid_to__gt=now), valid_from__lte=now).order_by(
+            "provider", "model", "-valid_from"
+        )
 
 
 class Price(models.Model):
@@ -76,7 +77,7 @@ class PeriodKind(models.TextChoices):
 
 
 class Budget(models.Model):
-    """A limit on spending; with a user or a key it limits only theirs, else the whole organization's."""
+    """A limit on spending: of an organization, or of a user's or a key's part in it."""
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="budgets")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="budgets")
@@ -104,11 +105,13 @@ class Budget(models.Model):
 
 
 class BudgetPeriod(models.Model):
-    """What was spent and what is held on a budget between two moments; a missing row means nothing."""
+    """What was spent and is held on a budget between two moments; without a row it is nothing."""
 
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="periods")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)  # None: a total has no end
+    # Spent in the period before the budget existed; it is part of `spent_usd`.
+    opening_usd = UsdField(default=0)
     spent_usd = UsdField(default=0)
     held_usd = UsdField(default=0)
 
@@ -124,6 +127,15 @@ class BudgetPeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.budget} from {self.starts_at:%Y-%m-%d}"
+
+
+class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
+    def visible_to(self, principal: Principal) -> Self:
+        """Return a person's own records; for a key that belongs to nobody, the key's."""
+        own = self.filter(organization_id=principal.organization_id)
+        if principal.user_id is None:
+            return own.filter(api_key_id=principal.api_key_id)
+        return own.filter(user_id=principal.user_id)
 
 
 class UsageState(models.TextChoices):
@@ -144,9 +156,9 @@ class Outcome(models.TextChoices):
 
 
 class UsageRecord(models.Model):
-    """One attempt at a provider, or one answer from the cache: written before the call, settled after.
+    """One attempt at a provider, or one answer from the cache: written before, settled after.
 
-    Names, versions and prices are plain values: what staff change or delete later changes no history.
+    Names, versions and prices are plain values: what staff change later changes no history.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -175,7 +187,8 @@ class UsageRecord(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     reasoning_tokens = models.PositiveIntegerField(default=0)
     is_estimated = models.BooleanField("estimated", default=False)
-    price = models.JSONField(null=True)  # the price used, US dollars per million as strings; None: unpriced
+    # The price used, in US dollars per million tokens as strings; None: the model has no price.
+    price = models.JSONField(null=True)
     hold_usd = UsdField(default=0)
     cost_usd = UsdField(null=True)  # None: not settled yet, or unpriced
     budget_period_ids = ArrayField(models.BigIntegerField(), default=list)
@@ -183,6 +196,8 @@ class UsageRecord(models.Model):
     lease_expires_at = models.DateTimeField()
     ttft_ms = models.PositiveIntegerField("time to first token, ms", null=True)
     duration_ms = models.PositiveIntegerField("duration, ms", null=True)
+
+    objects = UsageRecordQuerySet.as_manager()
 
     class Meta:
         ordering = ["-started_at"]
