@@ -10,10 +10,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
+from django.conf import settings
 from msgspec.structs import replace
 
 from billing import prices
-from llm.errors import MalformedAnswer, ProviderError, TimedOut
+from llm.errors import MalformedAnswer, ModelUnpriced, ProviderError, TimedOut
 from llm.guard import Fitting
 from llm.metering import Meter, attempt_for
 from llm.providers import provider_for
@@ -96,6 +97,8 @@ async def stream(
 async def _open(request: ChatRequest, call: Call, turns: Turns) -> Meter:
     deployment = turns.current.deployment
     price = await prices.price_for(deployment.provider, deployment.model)
+    if price is None and settings.UNPRICED_MODELS == "refuse":
+        raise ModelUnpriced(f"The model {request.model} has no price yet.", param="model")
     return Meter(attempt_for(call, turns.current, price, model=request.model, number=turns.number))
 
 

@@ -2,6 +2,7 @@
 
 AppError
 ├── ModelNotFound                404  no route of that name
+├── ModelUnpriced                403  no price, and the settings refuse that
 └── ProviderError                     a vendor's call failed        retry  fall back
     ├── AuthenticationFailed     502  its key is refused              no     yes
     ├── ProviderPermissionDenied 502  its key may not do this         no     yes
@@ -25,6 +26,11 @@ from core.errors import AppError
 class ModelNotFound(AppError):
     code = "model_not_found"
     http_status = 404
+
+
+class ModelUnpriced(AppError):
+    code = "model_unpriced"
+    http_status = 403
 
 
 class ProviderError(AppError):

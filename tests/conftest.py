@@ -62,11 +62,14 @@ def spare() -> Iterator["FakeVendor"]:
 @pytest.fixture
 async def tidy_loop() -> AsyncIterator[None]:
     """Leave no connection open when the test's event loop ends."""
+    from billing import ledger
     from llm import routing, service
 
     routing.forget()
     yield
     await service.close()
+    await ledger.drain()
+    await sync_to_async(ledger.close)()
     await redis.close()
     await sync_to_async(connections.close_all)()
 

@@ -6,13 +6,14 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from pytest_django.fixtures import SettingsWrapper
 
 from accounts.models import Organization
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
 from llm import attempts, demo, routing, service
 from llm.attempts import Policy
-from llm.errors import ConnectionFailed, ContextTooLong, ModelNotFound
+from llm.errors import ConnectionFailed, ContextTooLong, ModelNotFound, ModelUnpriced
 from llm.models import Route
 from llm.types import Call, Delta, Finished, PromptUsed, Started
 from tests.llm_support import MARKS, ask, call_by, collect, eventually, recorded, text_of
@@ -89,7 +90,7 @@ async def test_estimates_where_the_vendor_reports_nothing(vendor: FakeVendor, ca
 
 
 async def test_a_model_without_a_price_is_unpriced_not_free(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve(prices_usd=None)
+    await vendor.aserve(model="unpriced-model", prices_usd=None)
 
     *_, finished = await collect(ask(), call)
 
@@ -97,6 +98,18 @@ async def test_a_model_without_a_price_is_unpriced_not_free(vendor: FakeVendor, 
     assert finished.cost_usd is None
     [row] = await recorded()
     assert row.cost_usd is None
+
+
+async def test_a_model_without_a_price_is_refused_where_the_settings_say_so(
+    vendor: FakeVendor, call: Call, settings: SettingsWrapper
+) -> None:
+    settings.UNPRICED_MODELS = "refuse"
+    await vendor.aserve(model="unpriced-model", prices_usd=None)
+
+    with pytest.raises(ModelUnpriced):
+        await collect(ask(), call)
+
+    assert vendor.requests == []
 
 
 async def test_a_stopped_stream_ends_the_vendors_work_and_is_charged(
