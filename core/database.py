@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, connections
 
 from core.errors import DependencyDown
 
@@ -11,10 +11,17 @@ from core.errors import DependencyDown
 @contextmanager
 def translate_outage() -> Iterator[None]:
     """Raise `DependencyDown` (503, with a time to retry) where PostgreSQL does not answer."""
-    close_old_connections()
+    _close_stale_connections()
     try:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DependencyDown("The database does not answer; try again in a moment.") from error
     finally:
-        close_old_connections()
+        _close_stale_connections()
+
+
+def _close_stale_connections() -> None:
+    """Do what Django does around a request; a transaction of our caller keeps its connection."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
