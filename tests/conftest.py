@@ -12,11 +12,19 @@ from django.db import connections
 
 from accounts.models import Organization
 from core import redis
-from tests.servers import Account, Server, Site, running_server
+from tests.servers import Account, Server, Site, end_connections, running_server
 
 if TYPE_CHECKING:
     from llm.types import Call
     from tests.vendor import FakeVendor
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """pytest-django's test database; what other threads still hold of it ends with the run."""
+    yield
+    connections.close_all()
+    end_connections()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import psycopg
 from django.conf import settings
 from django.db import connection
 
@@ -62,9 +63,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_server(
-    *, processes: int = 1, env: Mapping[str, str] | None = None
-) -> Iterator[Server]:
+def running_server(*, processes: int = 1, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Serve on a free port while the block runs."""
     port = free_port()
     command = serving.web_command(host="127.0.0.1", port=port, processes=processes)
@@ -85,6 +84,18 @@ def running_server(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def end_connections() -> None:
+    """Cut every connection to the test database."""
+    database = connection.settings_dict
+    with psycopg.connect(
+        host=database["HOST"], user=database["USER"], dbname="postgres", autocommit=True
+    ) as maintenance:
+        maintenance.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [database["NAME"]],
+        )
 
 
 def free_port() -> int:

@@ -1,0 +1,258 @@
+"""The ledger: never overspent, never booked twice, nothing lost."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test import override_settings
+
+from billing import books, ledger, sweeper
+from billing.errors import BudgetExceeded
+from billing.models import Budget, Outcome, UsageRecord, UsageState
+from billing.pricing import TokenUsage
+from core.errors import DependencyDown
+from tests.billing_support import Tenant, attempt, make_tenant, settlement
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+in_thread = sync_to_async
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return make_tenant("1.00")
+
+
+async def amounts(tenant: Tenant) -> tuple[Decimal, Decimal]:
+    """Return what was spent and what is held, after a look whether the books balance."""
+    assert await in_thread(books.differences)() == []
+    period = await in_thread(lambda: tenant.period)()
+    return period.spent_usd, period.held_usd
+
+
+async def test_a_hold_is_released_and_the_true_cost_booked(tenant: Tenant) -> None:
+    made = attempt(tenant, "0.40")
+
+    await ledger.hold(made)
+    assert await amounts(tenant) == (Decimal(0), Decimal("0.40"))
+    await ledger.settle(settlement(made, "0.123456789012"))
+
+    assert await amounts(tenant) == (Decimal("0.123456789012"), Decimal(0))
+    record = await UsageRecord.objects.aget()
+    assert record.state == UsageState.SETTLED
+    assert record.outcome == Outcome.SUCCESS
+    assert record.cost_usd == Decimal("0.123456789012")
+    assert record.price == {
+        "input_usd": "1",
+        "output_usd": "4",
+        "cached_input_usd": None,
+        "cache_write_usd": None,
+    }
+
+
+async def test_concurrent_holds_never_overspend(tenant: Tenant) -> None:
+    results = await asyncio.gather(
+        *(ledger.hold(attempt(tenant, "0.03")) for _ in range(300)), return_exceptions=True
+    )
+
+    refused = [result for result in results if result is not None]
+    assert len(results) - len(refused) == 33  # 33 x 0.03 fit into 1.00
+    assert all(isinstance(result, BudgetExceeded) for result in refused)
+    assert await amounts(tenant) == (Decimal(0), Decimal("0.99"))
+    assert await UsageRecord.objects.acount() == 33  # a refused call leaves no attempt
+
+
+async def test_a_refusal_names_budget_room_and_reset(tenant: Tenant) -> None:
+    await ledger.hold(attempt(tenant, "0.90"))
+
+    with pytest.raises(BudgetExceeded) as caught:
+        await ledger.hold(attempt(tenant, "0.20"))
+
+    error = caught.value
+    assert "“Monthly” has $0.10 left of $1.00" in error.message
+    assert "It resets on 1 " in error.message
+    assert error.details["room_usd"] == "0.1"
+    assert error.retry_after is not None
+    assert error.http_status == 402
+
+
+async def test_a_lowered_limit_refuses_the_very_next_call(tenant: Tenant) -> None:
+    await ledger.hold(attempt(tenant, "0.01"))
+    await Budget.objects.aupdate(limit_usd=Decimal("0.005"))
+
+    with pytest.raises(BudgetExceeded):
+        await ledger.hold(attempt(tenant, "0.001"))
+
+
+async def test_settling_twice_books_once(tenant: Tenant) -> None:
+    made = attempt(tenant)
+    await ledger.hold(made)
+
+    await asyncio.gather(*(ledger.settle(settlement(made)) for _ in range(20)))
+    await ledger.settle(settlement(made, "0.09"))
+
+    assert await amounts(tenant) == (Decimal("0.03"), Decimal(0))
+
+
+async def test_every_budget_that_applies_must_have_room(tenant: Tenant) -> None:
+    await Budget.objects.acreate(
+        organization=tenant.organization, name="Daily", limit_usd=Decimal("0.05"), period="day"
+    )
+
+    with pytest.raises(BudgetExceeded, match="Daily"):
+        await ledger.hold(attempt(tenant, "0.06"))
+
+    assert await amounts(tenant) == (Decimal(0), Decimal(0))
+
+
+async def test_a_soft_budget_counts_and_does_not_refuse(tenant: Tenant) -> None:
+    await Budget.objects.aupdate(is_hard=False)
+    made = attempt(tenant, "7")
+
+    await ledger.hold(made)
+    await ledger.settle(settlement(made, "6.5"))
+
+    assert await amounts(tenant) == (Decimal("6.5"), Decimal(0))
+
+
+async def test_a_cost_above_the_hold_is_booked_in_full(tenant: Tenant) -> None:
+    made = attempt(tenant, "0.10")
+    await ledger.hold(made)
+
+    await ledger.settle(settlement(made, "0.25"))
+
+    assert await amounts(tenant) == (Decimal("0.25"), Decimal(0))
+
+
+async def test_an_unpriced_call_is_recorded_with_no_cost_and_not_with_zero(tenant: Tenant) -> None:
+    made = attempt(tenant, "0", price=None)
+    await ledger.hold(made)
+
+    await ledger.settle(settlement(made, None))
+
+    record = await UsageRecord.objects.aget()
+    assert record.cost_usd is None
+    assert record.price is None
+    assert await amounts(tenant) == (Decimal(0), Decimal(0))
+
+
+async def test_a_hit_is_one_settled_record_that_costs_nothing(tenant: Tenant) -> None:
+    made = attempt(tenant)
+
+    await ledger.record_hit(made, settlement(made, "0"))
+
+    record = await UsageRecord.objects.aget()
+    assert record.is_cache_hit
+    assert record.state == UsageState.SETTLED
+    assert record.cost_usd == 0
+    assert record.output_tokens == 50
+
+
+async def test_a_budget_added_later_counts_what_was_spent_and_is_held(tenant: Tenant) -> None:
+    spent, running = attempt(tenant, "0.10"), attempt(tenant, "0.20")
+    await ledger.hold(spent)
+    await ledger.settle(settlement(spent, "0.07"))
+    await ledger.hold(running)
+    later = await Budget.objects.acreate(
+        organization=tenant.organization, name="Later", limit_usd=Decimal(1), period="month"
+    )
+
+    await ledger.hold(attempt(tenant, "0.01"))
+    period = await later.periods.aget()
+    assert (period.spent_usd, period.held_usd) == (Decimal("0.07"), Decimal("0.21"))
+    await ledger.settle(settlement(running, "0.15"))
+
+    period = await later.periods.aget()
+    assert (period.spent_usd, period.held_usd) == (Decimal("0.22"), Decimal("0.01"))
+    assert await in_thread(books.differences)() == []
+
+
+async def test_a_deleted_budget_does_not_keep_a_call_from_settling(tenant: Tenant) -> None:
+    made = attempt(tenant)
+    await ledger.hold(made)
+    await Budget.objects.all().adelete()
+
+    await ledger.settle(settlement(made))
+
+    assert (await UsageRecord.objects.aget()).state == UsageState.SETTLED
+
+
+async def test_a_value_the_database_refuses_fails_alone(tenant: Tenant) -> None:
+    bad = attempt(tenant, request_id="x" * 500)
+    good = [attempt(tenant, "0.01") for _ in range(5)]
+
+    results = await asyncio.gather(
+        *(ledger.hold(one) for one in [*good[:2], bad, *good[2:]]), return_exceptions=True
+    )
+
+    assert [result is None for result in results] == [True, True, False, True, True, True]
+    assert await amounts(tenant) == (Decimal(0), Decimal("0.05"))
+
+
+async def test_a_lost_connection_loses_no_settlement(tenant: Tenant) -> None:
+    made = attempt(tenant)
+    await ledger.hold(made)
+    await in_thread(_end_writers_connection)()
+
+    await ledger.settle(settlement(made))
+
+    assert await amounts(tenant) == (Decimal("0.03"), Decimal(0))
+
+
+async def test_a_hold_whose_commit_is_unknown_leaves_nothing_held(tenant: Tenant) -> None:
+    await ledger.hold(attempt(tenant, "0.01"))
+    await in_thread(_end_writers_connection)()
+
+    with pytest.raises(DependencyDown):
+        await ledger.hold(attempt(tenant, "0.50"))
+    await ledger.drain()
+
+    assert await amounts(tenant) == (Decimal(0), Decimal("0.01"))
+
+
+@override_settings(LEASE_SECONDS=0.05)
+async def test_a_call_whose_process_died_is_settled_for_what_is_known(tenant: Tenant) -> None:
+    made = attempt(tenant, "0.40", input_tokens=1_000)
+    await ledger.hold(made)
+    await ledger.renew(made.id, 250)
+    await asyncio.sleep(0.1)
+
+    assert await in_thread(sweeper.sweep)() == 1
+
+    record = await UsageRecord.objects.aget()
+    assert record.outcome == Outcome.INTERRUPTED
+    assert record.is_estimated
+    assert record.cost_usd == Decimal("0.002")  # 1,000 x 1 + 250 x 4 millionths
+    assert await amounts(tenant) == (Decimal("0.002"), Decimal(0))
+    assert await in_thread(sweeper.sweep)() == 0
+
+
+async def test_a_call_that_is_alive_is_not_swept(tenant: Tenant) -> None:
+    await ledger.hold(attempt(tenant))
+
+    assert await in_thread(sweeper.sweep)() == 0
+
+
+async def test_a_sweep_that_comes_too_late_changes_nothing(tenant: Tenant) -> None:
+    made = attempt(tenant)
+    await ledger.hold(made)
+
+    late = settlement(made, "0.09", usage=TokenUsage(), is_swept=True)
+    await ledger.settle(late)  # its lease was renewed between the look and the stroke
+
+    assert (await UsageRecord.objects.aget()).state == UsageState.STARTED
+
+
+def _end_writers_connection() -> None:
+    """Cut the writer's connection, as a network would: it hears of it with its next statement."""
+    pid = ledger._writer.submit(_backend_pid).result()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def _backend_pid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
