@@ -51,7 +51,7 @@ class Program:
 
 @contextmanager
 def program(site: Site, vendor: FakeVendor) -> Iterator[Program]:
-    """Serve the vendor under a name of its own: the server remembers routes for a moment."""
+    """Serve the vendor under a name of its own, and wait until the server has heard of it."""
     model = f"model-{uuid.uuid4().hex}"
     vendor.serve(model)
     url = f"{site.url}/v1"
@@ -60,6 +60,7 @@ def program(site: Site, vendor: FakeVendor) -> Iterator[Program]:
         httpx2.Client(base_url=url, headers=key, timeout=20) as http,
         OpenAI(base_url=url, api_key=site.api_key, max_retries=0) as client,
     ):
+        eventually(lambda: http.get(f"/models/{model}").is_success, within=2)
         yield Program(site=site, vendor=vendor, model=model, http=http, openai=client)
 
 
