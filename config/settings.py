@@ -166,7 +166,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes, for pages; the API has PARLEY_
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-WHITENOISE_USE_FINDERS = not IS_PRODUCTION  # local mode needs no collectstatic
+# Local mode needs no collectstatic: files are found where they are written.
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = not IS_PRODUCTION
 if IS_PRODUCTION:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
