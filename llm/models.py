@@ -1,6 +1,7 @@
 """Which models there are: vendors' endpoints, what they serve, and the names people ask for."""
 
-from django.core.validators import MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -19,8 +20,13 @@ class Provider(models.Model):
 
     name = models.SlugField(max_length=100, unique=True)
     kind = models.CharField(max_length=20, choices=ProviderKind)
-    base_url = models.URLField(
-        max_length=500, blank=True, help_text="Empty: the vendor's own address."
+    base_url = models.CharField(
+        "address",
+        max_length=500,
+        blank=True,
+        # Not a URLField: inside a cluster hosts are called `vllm`, which Django takes for a typo.
+        validators=[RegexValidator(r"^https?://[^\s/]+", "It begins with http:// or https://.")],
+        help_text="Empty: the vendor's own.",
     )
     api_version = models.CharField(max_length=40, blank=True, help_text="Azure OpenAI only.")
     api_key_env = models.CharField(
@@ -38,6 +44,11 @@ class Provider(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse what no call could be made with."""
+        if self.kind == ProviderKind.AZURE and not self.base_url:
+            raise ValidationError({"base_url": "Azure OpenAI has an address for each customer."})
 
 
 class Deployment(models.Model):

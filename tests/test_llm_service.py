@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from accounts.models import Organization
 from billing.pricing import TokenUsage
@@ -101,7 +101,7 @@ async def test_a_model_without_a_price_is_unpriced_not_free(vendor: FakeVendor, 
 
 
 async def test_a_model_without_a_price_is_refused_where_the_settings_say_so(
-    vendor: FakeVendor, call: Call, settings: SettingsWrapper
+    vendor: FakeVendor, call: Call, settings: Settings
 ) -> None:
     settings.UNPRICED_MODELS = "refuse"
     await vendor.aserve(model="unpriced-model", prices_usd=None)

@@ -63,15 +63,15 @@ class OpenAIProvider:
                 yield delta
             yield chunks.end()
 
-    async def models(self) -> list[str]:
-        """Return the names of the models that the server offers."""
+    async def models(self) -> dict[str, int | None]:
+        """Return the models that the server offers, with their windows where it tells them."""
         async with self._client() as client:
             try:
                 page = await client.models.list(timeout=LIST_SECONDS)
             except APIError as error:
                 name = self._connection.name
                 raise ConnectionFailed(f"The provider {name} does not list its models.") from error
-            return [model.id for model in page.data]
+            return {model.id: getattr(model, "max_model_len", None) for model in page.data}
 
     def _client(self) -> AsyncOpenAI:
         # Everything is given: what is left out, the SDK takes from variables meant for OpenAI.

@@ -1,0 +1,65 @@
+"""Counting tokens offline."""
+
+import pytest
+
+from llm import tokens
+from llm.types import ChatRequest, FunctionDefinition, ImagePart, ImageUrl, Message, TextPart, Tool
+
+
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        ("gpt-4o-mini", 6),
+        ("gpt-4.1", 6),
+        ("gpt-5", 6),
+        ("o3", 6),
+        ("gpt-4", 8),
+        ("gpt-4-turbo", 8),
+        ("gpt-3.5-turbo", 8),
+        ("gpt-35-turbo", 8),
+        ("openai/gpt-4", 8),
+        ("claude-sonnet-5-5", 6),
+        ("llama-3", 6),
+    ],
+)
+def test_a_model_is_counted_with_its_encoding(model: str, count: int) -> None:
+    assert tokens.count("Привет, как дела?", model) == count
+
+
+def test_words_that_mean_something_to_a_model_are_plain_text() -> None:
+    assert tokens.count("<|endoftext|>", "gpt-4o") > 1
+
+
+@pytest.mark.parametrize("length", [999_999, 1_000_000, 2_500_000])
+def test_a_very_long_text_is_counted(length: int) -> None:
+    text = ("word " * (length // 5 + 1))[:length]
+
+    assert tokens.count(text, "gpt-4o") == pytest.approx(length / 5, rel=0.01)
+
+
+def test_one_long_word_does_not_take_for_ever() -> None:
+    assert tokens.count("a" * 300_000, "gpt-4o") > 1000
+
+
+def test_half_a_character_is_counted() -> None:
+    assert tokens.count("half \ud83d", "gpt-4o") >= 1
+
+
+def test_pictures_tools_and_roles_are_counted() -> None:
+    words = ChatRequest(model="m", messages=(Message("user", "Hello"),))
+    picture = ImagePart(ImageUrl("data:image/png;base64," + "A" * 100_000))
+    more = ChatRequest(
+        model="m",
+        messages=(Message("user", (TextPart("Hello"), picture)),),
+        tools=(Tool(FunctionDefinition("weather", "Tell the weather", {"type": "object"})),),
+    )
+
+    assert tokens.count_request(words, "gpt-4o") == 8
+    difference = tokens.count_request(more, "gpt-4o") - 8
+    assert tokens.PER_IMAGE < difference < tokens.PER_IMAGE + 60
+
+
+async def test_a_long_text_is_counted_off_the_event_loop() -> None:
+    text = "word " * 20_000
+
+    assert await tokens.count_soon(text, "gpt-4o") == tokens.count(text, "gpt-4o")
