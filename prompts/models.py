@@ -1,0 +1,108 @@
+"""Which words are sent: prompts, their immutable versions, and the labels that point at them."""
+
+import re
+from typing import Any, Never, Self
+
+import msgspec
+from django.db import models
+
+from accounts.models import Organization
+from prompts.content import PromptContent
+
+PRODUCTION = "production"  # the label that callers get unless they name another
+LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
+
+class Prompt(models.Model):
+    """A named text for a model; programs and the chat ask for it by name and label."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="prompts")
+    name = models.SlugField(
+        max_length=100,
+        help_text="What callers ask for. Letters, digits, hyphens; it cannot be changed later.",
+    )
+    description = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                name="prompt_name_once",
+                violation_error_message="The organization already has a prompt of this name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptVersionQuerySet(models.QuerySet["PromptVersion"]):
+    def newest_first(self) -> Self:
+        return self.order_by("-number")
+
+    def update(self, **kwargs: Any) -> Never:
+        raise VersionIsImmutable
+
+
+class VersionIsImmutable(TypeError):
+    """Somebody tried to change what was said: add a version instead."""
+
+
+class PromptVersion(models.Model):
+    """One immutable revision of a prompt: to change a prompt, add a version."""
+
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    messages = models.JSONField()
+    variables = models.JSONField(default=list)
+    settings = models.JSONField(default=dict)
+    content_hash = models.CharField(max_length=64)
+    note = models.CharField(max_length=300, blank=True, help_text="What changed, and why.")
+    author = models.ForeignKey("accounts.User", models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptVersionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "version"
+        ordering = ["prompt", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "number"], name="prompt_version_number_once"),
+            models.CheckConstraint(
+                condition=models.Q(number__gte=1), name="prompt_version_counts_from_one"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompt} v{self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise VersionIsImmutable
+        super().save(*args, **kwargs)
+
+    @property
+    def content(self) -> PromptContent:
+        """Return what this version says, typed."""
+        fields = {name: getattr(self, name) for name in PromptContent.__struct_fields__}
+        return msgspec.convert(fields, PromptContent)
+
+
+class PromptLabel(models.Model):
+    """A name that points at one version of a prompt, and can be moved to another."""
+
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="labels")
+    name = models.CharField(max_length=50)
+    version = models.ForeignKey(PromptVersion, models.PROTECT, related_name="labels")
+    moved_at = models.DateTimeField(auto_now=True)
+    moved_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, blank=True)
+
+    class Meta:
+        verbose_name = "label"
+        ordering = ["prompt", "name"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "name"], name="prompt_label_once")]
+
+    def __str__(self) -> str:
+        return self.name

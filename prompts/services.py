@@ -1,0 +1,150 @@
+"""Every write to prompts, and the two ways to render one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import structlog
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_slug
+from django.db import transaction
+
+from accounts.models import Organization, User
+from core.cached import Cached
+from core.database import translate_outage
+from core.errors import InvalidRequest, NotFound
+from llm.types import Message
+from prompts.content import ModelSettings, PromptContent
+from prompts.errors import PromptContentInvalid, PromptExists, PromptNotFound
+from prompts.models import LABEL_NAME, PRODUCTION, Prompt, PromptLabel, PromptVersion
+from prompts.rendering import CompiledPrompt, compile_content
+
+logger = structlog.get_logger(__name__)
+
+KEPT_VERSIONS = 256  # compiled, in each process
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """The words for one call, and which version they are of."""
+
+    name: str
+    version: int
+    messages: tuple[Message, ...]
+    settings: ModelSettings
+
+
+class LabelKey(NamedTuple):
+    """What a caller asks for."""
+
+    organization_id: int
+    name: str
+    label: str
+
+
+def create_prompt(*, organization: Organization, name: str, description: str = "") -> Prompt:
+    """Return a new prompt, which has no version yet; raise `PromptExists` if the name is taken."""
+    try:
+        validate_slug(name)
+    except ValidationError:
+        raise InvalidRequest(
+            "The name of a prompt has letters, digits, hyphens and underscores.", param="name"
+        ) from None
+    prompt, is_new = Prompt.objects.get_or_create(
+        organization=organization, name=name, defaults={"description": description}
+    )
+    if not is_new:
+        raise PromptExists(f"There is already a prompt “{name}”.", param="name")
+    return prompt
+
+
+@transaction.atomic
+def add_version(
+    *, prompt: Prompt, content: PromptContent, note: str = "", author: User | None = None
+) -> PromptVersion:
+    """Return the prompt's next version; raise `PromptContentInvalid` naming all that is wrong."""
+    compile_content(content)
+    # Two people who save at once get two numbers.
+    Prompt.objects.select_for_update().get(pk=prompt.pk)
+    newest = prompt.versions.newest_first().first()
+    if newest and newest.content_hash == content.digest():
+        raise PromptContentInvalid(f"Nothing has changed since version {newest.number}.")
+    version = PromptVersion.objects.create(
+        prompt=prompt,
+        number=newest.number + 1 if newest else 1,
+        **content.stored(),
+        content_hash=content.digest(),
+        note=note,
+        author=author,
+    )
+    logger.info("prompts.version_added", prompt=prompt.name, version=version.number)
+    return version
+
+
+@transaction.atomic
+def move_label(
+    *, prompt: Prompt, number: int, name: str = PRODUCTION, moved_by: User | None = None
+) -> PromptLabel:
+    """Point the label at another version; calls use it within a second."""
+    if not LABEL_NAME.fullmatch(name):
+        raise InvalidRequest(
+            "A label has small letters, digits, hyphens and underscores, a letter first.",
+            param="name",
+        )
+    version = prompt.versions.filter(number=number).first()
+    if version is None:
+        raise NotFound(f"The prompt “{prompt}” has no version {number}.")
+    label, _ = PromptLabel.objects.update_or_create(
+        prompt=prompt, name=name, defaults={"version": version, "moved_by": moved_by}
+    )
+    logger.info("prompts.label_moved", prompt=prompt.name, label=name, version=number)
+    return label
+
+
+def render(
+    *, organization_id: int, name: str, label: str = PRODUCTION, variables: Mapping[str, Any]
+) -> RenderedPrompt:
+    """Return the words of the version that carries the label now."""
+    with translate_outage():
+        version = _load(LabelKey(organization_id, name, label))
+    return version.render(variables)
+
+
+async def render_for_call(
+    *, organization_id: int, name: str, label: str = PRODUCTION, variables: Mapping[str, Any]
+) -> RenderedPrompt:
+    """Return the words of the version that carried the label within the last second."""
+    version = await _labelled.get(LabelKey(organization_id, name, label))
+    return version.render(variables)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    name: str
+    number: int
+    compiled: CompiledPrompt
+
+    def render(self, values: Mapping[str, Any]) -> RenderedPrompt:
+        messages = self.compiled.render(values)
+        return RenderedPrompt(self.name, self.number, messages, self.compiled.content.settings)
+
+
+def _load(key: LabelKey) -> _Version:
+    labels = PromptLabel.objects.filter(
+        prompt__organization_id=key.organization_id, prompt__name=key.name, name=key.label
+    )
+    version_id = labels.values_list("version_id", flat=True).first()
+    if version_id is None:
+        raise PromptNotFound(f"There is no prompt “{key.name}” with the label “{key.label}”.")
+    return _compiled(version_id)
+
+
+@lru_cache(maxsize=KEPT_VERSIONS)
+def _compiled(version_id: int) -> _Version:
+    """Return a version ready to be rendered; it never changes, so it is kept."""
+    version = PromptVersion.objects.select_related("prompt").get(pk=version_id)
+    return _Version(version.prompt.name, version.number, compile_content(version.content))
+
+
+_labelled: Cached[LabelKey, _Version] = Cached(_load)
