@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing import prices
 from billing.models import Budget, BudgetPeriod, Price, UsageRecord
 from billing.money import as_text
-from billing.usage_rows import price_from_json
+from billing.price_json import price_from_json
 
 
 class ReadOnly:

@@ -6,30 +6,25 @@ from datetime import datetime
 from decimal import Decimal
 
 import structlog
-from django.db.models import Q
 
 from accounts.principal import Principal
 from billing import ledger_sql, opening
 from billing.entries import Attempt
 from billing.errors import BudgetExceeded
-from billing.ledger_sql import SettledRow
-from billing.models import Budget, BudgetPeriod
+from billing.ledger_sql import BudgetRow, PeriodRow, SettledRow
 from billing.money import as_text
 from billing.periods import Period, period_at
 
 logger = structlog.get_logger(__name__)
-
-Start = tuple[int, datetime]  # a budget and when its period begins
 
 
 @dataclass(slots=True)
 class Admission:
     """The periods that a batch touches; limits are read in its transaction, never remembered."""
 
-    budgets: Sequence[Budget]
-    current: dict[int, Period]  # by budget
-    periods: dict[int, BudgetPeriod]  # by id, locked
-    by_start: dict[Start, BudgetPeriod]
+    budgets: Sequence[BudgetRow]
+    periods: dict[int, PeriodRow]  # all that are locked, by id
+    current: dict[int, PeriodRow]  # those of now, by budget
     now: datetime
 
     @classmethod
@@ -37,26 +32,21 @@ class Admission:
         cls, attempts: Iterable[Attempt], settled: Sequence[SettledRow], now: datetime
     ) -> "Admission":
         """Lock the periods that are held on or settled, in the order of their ids."""
-        budgets = _budgets({attempt.principal.organization_id for attempt in attempts})
-        current = {
-            budget.pk: period_at(now, kind=budget.period, time_zone=budget.time_zone)
+        budgets = ledger_sql.budgets({attempt.principal.organization_id for attempt in attempts})
+        calendar = {
+            budget.id: period_at(now, kind=budget.period, time_zone=budget.time_zone)
             for budget in budgets
         }
         settled_ids = {period_id for row in settled for period_id in row.budget_period_ids}
-        periods = _lock(settled_ids, current)
-        known = {(period.budget_id, period.starts_at) for period in periods}
-        missing = [b for b in budgets if (b.pk, current[b.pk].starts_at) not in known]
+        periods = _lock(settled_ids, calendar)
+        current = _current(periods, calendar)
+        missing = [budget.id for budget in budgets if budget.id not in current]
         if missing:
-            for budget in missing:
-                opening.open_period(budget, current[budget.pk], now)
-            periods = _lock(settled_ids, current)
-        return cls(
-            budgets=budgets,
-            current=current,
-            periods={period.pk: period for period in periods},
-            by_start={(period.budget_id, period.starts_at): period for period in periods},
-            now=now,
-        )
+            for budget_id in missing:
+                opening.open_period(budget_id, calendar[budget_id])
+            periods = _lock(settled_ids, calendar)
+            current = _current(periods, calendar)
+        return cls(budgets, {period.id: period for period in periods}, current, now)
 
     def settle(self, row: SettledRow) -> None:
         """Release a hold and book the cost, on the periods that the hold was taken on."""
@@ -71,8 +61,8 @@ class Admission:
 
     def admit(self, attempt: Attempt) -> list[int]:
         """Hold on every budget that applies and return their periods, or raise `BudgetExceeded`."""
-        budgets = [budget for budget in self.budgets if applies(budget, attempt.principal)]
-        held = [self.by_start[budget.pk, self.current[budget.pk].starts_at] for budget in budgets]
+        budgets = [budget for budget in self.budgets if _applies(budget, attempt.principal)]
+        held = [self.current[budget.id] for budget in budgets]
         for budget, period in zip(budgets, held, strict=True):
             room = budget.limit_usd - period.spent_usd - period.held_usd
             # Nothing costs nothing; all else needs room, also where the price is unknown.
@@ -80,14 +70,14 @@ class Admission:
                 raise self._refusal(budget, period, room, attempt.hold_usd)
         for period in held:
             period.held_usd += attempt.hold_usd
-        return [period.pk for period in held]
+        return [period.id for period in held]
 
     def save(self) -> None:
         """Write what has changed."""
         ledger_sql.save(list(self.periods.values()))
 
     def _refusal(
-        self, budget: Budget, period: BudgetPeriod, room: Decimal, hold: Decimal
+        self, budget: BudgetRow, period: PeriodRow, room: Decimal, hold: Decimal
     ) -> BudgetExceeded:
         room = max(room, Decimal(0))
         until = "It does not reset."
@@ -107,7 +97,7 @@ class Admission:
         )
 
 
-def applies(budget: Budget, principal: Principal) -> bool:
+def _applies(budget: BudgetRow, principal: Principal) -> bool:
     """Return whether the caller's spending counts on the budget."""
     return (
         budget.organization_id == principal.organization_id
@@ -116,17 +106,14 @@ def applies(budget: Budget, principal: Principal) -> bool:
     )
 
 
-def _budgets(organization_ids: set[int]) -> Sequence[Budget]:
-    if not organization_ids:
-        return []
-    return list(
-        Budget.objects.filter(organization_id__in=organization_ids, is_active=True).order_by("pk")
-    )
+def _lock(settled_ids: set[int], calendar: dict[int, Period]) -> list[PeriodRow]:
+    starts = {period.starts_at for period in calendar.values()}
+    return ledger_sql.lock_periods(settled_ids, list(calendar), starts)
 
 
-def _lock(settled_ids: set[int], current: dict[int, Period]) -> list[BudgetPeriod]:
-    if not (settled_ids or current):
-        return []
-    starts = {period.starts_at for period in current.values()}
-    wanted = Q(pk__in=settled_ids) | Q(budget_id__in=list(current), starts_at__in=starts)
-    return list(BudgetPeriod.objects.select_for_update().filter(wanted).order_by("pk"))
+def _current(periods: Sequence[PeriodRow], calendar: dict[int, Period]) -> dict[int, PeriodRow]:
+    return {
+        period.budget_id: period
+        for period in periods
+        if period.budget_id in calendar and calendar[period.budget_id].starts_at == period.starts_at
+    }

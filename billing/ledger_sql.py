@@ -1,6 +1,8 @@
-"""The ledger's set-based statements: whole batches in one round trip each.
+"""The ledger's statements: whole batches in one round trip each, columns as arrays.
 
-The ORM's `bulk_update` writes a CASE with a branch for each row and column; these take arrays.
+Written by hand because they are on the way of every call. Through the ORM a hold and its settlement
+took 315 µs in a batch and 3.6 ms alone; its `bulk_create` has a parameter, and its `bulk_update` a
+branch of a CASE, for each value of each row.
 """
 
 from collections.abc import Sequence
@@ -10,11 +12,46 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
-from billing.entries import Renewal, Settlement
-from billing.models import BudgetPeriod
+from billing.entries import Attempt, Renewal, Settlement
+from billing.price_json import price_as_json
 
+BUDGETS = """
+SELECT id, organization_id, user_id, api_key_id, name, limit_usd, is_hard, period, time_zone
+FROM billing_budget WHERE organization_id = ANY(%s) AND is_active ORDER BY id
+"""
+# In the order of their ids, in every process: two batches wait for each other, but never both.
+LOCK_PERIODS = """
+SELECT id, budget_id, starts_at, ends_at, spent_usd, held_usd
+FROM billing_budgetperiod
+WHERE id = ANY(%s) OR (budget_id = ANY(%s) AND starts_at = ANY(%s))
+ORDER BY id FOR UPDATE
+"""
+INSERT = """
+INSERT INTO billing_usagerecord (
+    id, request_id, attempt, surface, organization_id, user_id, user_name, api_key_id,
+    api_key_prefix, prompt_name, prompt_version, provider, model_asked, model_served,
+    is_cache_hit, input_tokens, price, hold_usd, budget_period_ids, started_at, lease_expires_at,
+    state, outcome, finish_reason, error_class, cached_input_tokens, cache_write_tokens,
+    output_tokens, reasoning_tokens, is_estimated
+)
+SELECT
+    id, request_id, attempt, surface, organization_id, user_id, user_name, api_key_id,
+    api_key_prefix, prompt_name, prompt_version, provider, model_asked, model_served,
+    is_cache_hit, input_tokens, price::jsonb, hold_usd, budget_period_ids::bigint[], %s, %s,
+    'started', '', '', '', 0, 0, 0, 0, false
+FROM unnest(
+    %s::uuid[], %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+    %s::bigint[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[],
+    %s::bool[], %s::int[], %s::text[], %s::numeric[], %s::text[]
+) AS v(
+    id, request_id, attempt, surface, organization_id, user_id, user_name, api_key_id,
+    api_key_prefix, prompt_name, prompt_version, provider, model_asked, model_served,
+    is_cache_hit, input_tokens, price, hold_usd, budget_period_ids
+)
+"""
 # A row is settled once: only a `started` one changes, and only the rows returned have changed.
 SETTLE = """
 UPDATE billing_usagerecord AS u SET
@@ -48,6 +85,33 @@ WHERE p.id = v.id
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """A budget as this transaction sees it."""
+
+    id: int
+    organization_id: int
+    user_id: int | None
+    api_key_id: int | None
+    name: str
+    limit_usd: Decimal
+    is_hard: bool
+    period: str
+    time_zone: str
+
+
+@dataclass(slots=True)
+class PeriodRow:
+    """A period that this transaction has locked; its amounts change here and are then saved."""
+
+    id: int
+    budget_id: int
+    starts_at: datetime
+    ends_at: datetime | None
+    spent_usd: Decimal
+    held_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class SettledRow:
     """A usage record that this transaction has settled."""
 
@@ -63,13 +127,44 @@ def commit_without_waiting() -> None:
         cursor.execute("SET LOCAL synchronous_commit TO OFF")
 
 
+def budgets(organization_ids: set[int]) -> list[BudgetRow]:
+    """Return the active budgets of some organizations."""
+    if not organization_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(BUDGETS, [list(organization_ids)])
+        return [BudgetRow(*row) for row in cursor.fetchall()]
+
+
+def lock_periods(
+    ids: set[int], budget_ids: Sequence[int], starts: set[datetime]
+) -> list[PeriodRow]:
+    """Lock and return periods by id, and those of some budgets that begin at some moments."""
+    if not (ids or budget_ids):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_PERIODS, [list(ids), list(budget_ids), list(starts)])
+        return [PeriodRow(*row) for row in cursor.fetchall()]
+
+
+def insert(
+    attempts: Sequence[tuple[Attempt, Sequence[int]]], now: datetime, lease_expires_at: datetime
+) -> None:
+    """Write the records of attempts, each with the periods that it holds on."""
+    if not attempts:
+        return
+    columns = zip(*[_attempt_values(*attempt) for attempt in attempts], strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, [now, lease_expires_at, *map(list, columns)])
+
+
 def settle(settlements: Sequence[Settlement]) -> list[SettledRow]:
     """Settle what is still open, and return what that was."""
     if not settlements:
         return []
-    columns = list(zip(*map(_values, settlements), strict=True))
+    columns = zip(*map(_settlement_values, settlements), strict=True)
     with connection.cursor() as cursor:
-        cursor.execute(SETTLE, [list(column) for column in columns])
+        cursor.execute(SETTLE, [*map(list, columns)])
         return [SettledRow(*row) for row in cursor.fetchall()]
 
 
@@ -83,7 +178,7 @@ def renew(renewals: Sequence[Renewal], lease_expires_at: datetime) -> None:
         cursor.execute(RENEW, [lease_expires_at, ids, tokens])
 
 
-def save(periods: Sequence[BudgetPeriod]) -> None:
+def save(periods: Sequence[PeriodRow]) -> None:
     """Write the amounts of periods that this transaction has locked."""
     if not periods:
         return
@@ -91,14 +186,40 @@ def save(periods: Sequence[BudgetPeriod]) -> None:
         cursor.execute(
             SAVE_PERIODS,
             [
-                [period.pk for period in periods],
+                [period.id for period in periods],
                 [period.spent_usd for period in periods],
                 [period.held_usd for period in periods],
             ],
         )
 
 
-def _values(settlement: Settlement) -> tuple[Any, ...]:
+def _attempt_values(attempt: Attempt, period_ids: Sequence[int]) -> tuple[Any, ...]:
+    principal = attempt.principal
+    price = price_as_json(attempt.price)
+    return (
+        attempt.id,
+        attempt.request_id,
+        attempt.attempt,
+        attempt.surface,
+        principal.organization_id,
+        principal.user_id,
+        principal.user_name,
+        principal.api_key_id,
+        principal.api_key_prefix,
+        attempt.prompt_name,
+        attempt.prompt_version,
+        attempt.provider,
+        attempt.model_asked,
+        attempt.model_served,
+        attempt.is_cache_hit,
+        attempt.input_tokens,
+        None if price is None else msgspec.json.encode(price).decode(),
+        attempt.hold_usd,
+        f"{{{','.join(map(str, period_ids))}}}",  # an array in an array has to be text
+    )
+
+
+def _settlement_values(settlement: Settlement) -> tuple[Any, ...]:
     usage = settlement.usage
     return (
         settlement.usage_id,

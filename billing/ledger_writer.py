@@ -22,10 +22,9 @@ from psycopg.errors import DeadlockDetected
 
 from billing import ledger_sql
 from billing.admission import Admission
-from billing.entries import Entry, Hit, Hold, Renewal, Settle
-from billing.models import UsageRecord
-from billing.usage_rows import hit_row, started_row
-from core.errors import AppError, DependencyDown
+from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle
+from billing.errors import BudgetExceeded
+from core.errors import DependencyDown
 
 logger = structlog.get_logger(__name__)
 
@@ -63,30 +62,38 @@ def _write_one_by_one(entries: Sequence[Entry], error: Exception) -> Results:
 
 @transaction.atomic
 def _write(entries: Sequence[Entry]) -> Results:
-    if not any(isinstance(entry, Settle | Hit) for entry in entries):
+    holds = [entry for entry in entries if isinstance(entry, Hold)]
+    hits = [entry for entry in entries if isinstance(entry, Hit)]
+    settlements = [entry.settlement for entry in entries if isinstance(entry, Settle | Hit)]
+    if not settlements:
         # Holds survive the death of this process without waiting for the disk.
         ledger_sql.commit_without_waiting()
     now = timezone.now()
     lease_expires_at = now + timedelta(seconds=settings.LEASE_SECONDS)
-    settled = ledger_sql.settle([e.settlement for e in entries if isinstance(e, Settle)])
-    ledger_sql.renew([e for e in entries if isinstance(e, Renewal)], lease_expires_at)
 
-    attempts = [entry.attempt for entry in entries if isinstance(entry, Hold)]
-    admission = Admission.begin(attempts, settled, now)
+    ledger_sql.insert([(hit.attempt, ()) for hit in hits], now, lease_expires_at)
+    settled = ledger_sql.settle(settlements)
+    renewals = [entry for entry in entries if isinstance(entry, Renewal)]
+    ledger_sql.renew(renewals, lease_expires_at)
+
+    admission = Admission.begin([hold.attempt for hold in holds], settled, now)
     for row in settled:
         admission.settle(row)
-    results, rows = [], []
-    for entry in entries:
-        result: Exception | None = None
-        if isinstance(entry, Hold):
-            try:
-                period_ids = admission.admit(entry.attempt)
-                rows.append(started_row(entry.attempt, period_ids, now, lease_expires_at))
-            except AppError as refusal:
-                result = refusal
-        elif isinstance(entry, Hit):
-            rows.append(hit_row(entry.attempt, entry.settlement, now))
-        results.append(result)
+    admitted, refusals = _admit(holds, admission)
+    ledger_sql.insert(admitted, now, lease_expires_at)
     admission.save()
-    UsageRecord.objects.bulk_create(rows)
-    return results
+    return [refusals.get(id(entry)) for entry in entries]
+
+
+def _admit(
+    holds: Sequence[Hold], admission: Admission
+) -> tuple[list[tuple[Attempt, list[int]]], dict[int, BudgetExceeded]]:
+    """Admit in the order of arrival; return who was, and why the others were not."""
+    admitted: list[tuple[Attempt, list[int]]] = []
+    refusals: dict[int, BudgetExceeded] = {}
+    for hold in holds:
+        try:
+            admitted.append((hold.attempt, admission.admit(hold.attempt)))
+        except BudgetExceeded as refusal:
+            refusals[id(hold)] = refusal
+    return admitted, refusals

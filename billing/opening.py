@@ -1,6 +1,5 @@
 """The first hold of a period makes its row, with what the period has already seen."""
 
-from datetime import datetime
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
@@ -10,11 +9,12 @@ from billing.models import Budget, BudgetPeriod, UsageRecord, UsageState
 from billing.periods import Period
 
 
-def open_period(budget: Budget, period: Period, now: datetime) -> None:
+def open_period(budget_id: int, period: Period) -> None:
     """Make the row of `period`; a budget added in its midst counts what was spent and is held.
 
     Another process that does the same waits for this transaction, and then finds the row.
     """
+    budget = Budget.objects.get(pk=budget_id)
     BudgetPeriod.objects.bulk_create(
         [BudgetPeriod(budget=budget, starts_at=period.starts_at, ends_at=period.ends_at)],
         ignore_conflicts=True,

@@ -9,8 +9,8 @@ from django.utils import timezone
 from billing import ledger_writer
 from billing.entries import Settle, Settlement
 from billing.models import Outcome, UsageRecord, UsageState
+from billing.price_json import price_from_json
 from billing.pricing import TokenUsage, cost_usd
-from billing.usage_rows import price_from_json
 
 MOST_AT_ONCE = 500
 

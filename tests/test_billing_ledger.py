@@ -139,7 +139,7 @@ async def test_an_unpriced_call_is_recorded_with_no_cost_and_not_with_zero(tenan
 
 
 async def test_a_hit_is_one_settled_record_that_costs_nothing(tenant: Tenant) -> None:
-    made = attempt(tenant)
+    made = attempt(tenant, "0", is_cache_hit=True)
 
     await ledger.record_hit(made, settlement(made, "0"))
 
