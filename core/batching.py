@@ -55,6 +55,8 @@ class Batcher(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = await self._handle([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for {len(batch)} items")
         except Exception as error:  # every caller of the batch must hear of it
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):
