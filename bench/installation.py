@@ -1,6 +1,7 @@
 """A Parley of its own for the benchmark: fresh services, one key, one model, a price, a budget."""
 
 import contextlib
+import io
 import os
 import shutil
 import socket
@@ -68,15 +69,9 @@ def _prepare(upstream: str) -> str:
     organization = Organization.objects.create(name="Bench", slug="bench")
     Budget.objects.create(organization=organization, name="Bench", limit_usd=Decimal(1_000_000))
     call_command(
-        "add_provider",
-        "bench",
-        kind="openai",
-        base_url=upstream,
-        api_key="none",
-        models=MODEL,
-        input_price="1",
-        output_price="2",
-        verbosity=0,
+        *("add_provider", "bench", "--kind", "openai", "--base-url", upstream),
+        *("--api-key", "none", "--models", MODEL, "--input-price", "1", "--output-price", "2"),
+        stdout=io.StringIO(),
     )
     _, api_key = keys.create(organization=organization, name="bench")
     return api_key
@@ -88,7 +83,7 @@ def check_books(calls: int) -> str:
 
     from billing.models import UsageRecord, UsageState  # noqa: PLC0415
 
-    call_command("check_books", verbosity=0)
+    call_command("check_books", stdout=io.StringIO())
     settled = UsageRecord.objects.filter(state=UsageState.SETTLED).count()
     if settled != calls or UsageRecord.objects.count() != calls:
         raise SystemExit(f"{calls} calls were made, {settled} are settled: the books are wrong.")

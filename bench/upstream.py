@@ -88,9 +88,9 @@ class Vendor(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, _, body = self._received.partition(b"\r\n\r\n")
+        head, found, body = self._received.partition(b"\r\n\r\n")
         length = LENGTH.search(head)
-        if length is None or len(body) < int(length[1]):
+        if not found or len(body) < (int(length[1]) if length else 0):
             return
         self._received = b""
         order = ORDER.search(body)
