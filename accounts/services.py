@@ -1,15 +1,21 @@
 """Who a signed-in person acts for."""
 
+from django.contrib.auth.models import AnonymousUser
+
 from accounts.models import Membership, Organization, User
 from accounts.principal import Principal
 from core.errors import PermissionDenied
 
 
-def principal_for(user: User, organization: Organization | None = None) -> Principal:
+def principal_for(
+    user: User | AnonymousUser, organization: Organization | None = None
+) -> Principal:
     """Return who pays for what `user` does: their organization, or the one they name.
 
     Raises `PermissionDenied` where they belong to none (or not to that one).
     """
+    if isinstance(user, AnonymousUser):
+        raise PermissionDenied("Sign in first.")
     memberships = Membership.objects.filter(user=user, organization__is_active=True)
     if organization is not None:
         memberships = memberships.filter(organization=organization)

@@ -92,7 +92,7 @@ def test_what_reaches_outside_is_refused(template: str) -> None:
 )
 @pytest.mark.parametrize("value", ["text", ["item"], {"key": 1}, 3])
 def test_values_have_no_methods(path: str, value: Any) -> None:
-    assert text("[{{ x.%s }}]" % path, x=value) == "[]"
+    assert text(f"[{{{{ x.{path} }}}}]", x=value) == "[]"
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,12 @@ def test_values_have_no_methods(path: str, value: Any) -> None:
     [
         ("Hi\n{{ x", None),  # not a tag, so it is text
         ("Hi\n\n{% if x %}", "Message 1, line 3: Unclosed tag on line 3: 'if'"),
+        ("{{ " + "9" * 5000 + " }}", "line 1: the variable “999"),
         ("Hi\n{{ }}", "Message 1, line 2: Empty variable tag"),
         ("Hi\n{{ x|shout }}", "Message 1, line 2: there is no filter “shout”. There are: "),
         (
             "Hi\n{% shout %}",
-            "Message 1, line 2: “shout” cannot be used here. The tags are: comment",
+            "Message 1, line 2: “shout” cannot be used here. The tags are: ",
         ),
         ("Hi\n{{ y }} {{ y }}", "Message 1, line 2: the variable “y” is not declared."),
         ("{% for i in x %}{% endfor %}\n{{ i }}", "line 2: the variable “i” is not declared."),
