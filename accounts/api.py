@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from accounts import keys
 from accounts.models import User
 from accounts.principal import Principal
+from accounts.services import principal_for
 
 
 class ServiceUser(AnonymousUser):
@@ -38,3 +39,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who asks: the key's principal, or the signed-in person's."""
+    if isinstance(request.auth, Principal):
+        return request.auth
+    return principal_for(request.user)

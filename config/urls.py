@@ -11,6 +11,7 @@ admin.site.index_title = "Administration"
 urlpatterns = [
     path("", include("chat.urls")),
     path("accounts/", include("accounts.urls")),
+    path("api/", include("billing.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
 ]

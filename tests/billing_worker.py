@@ -1,6 +1,6 @@
 """A process of its own that spends on a budget, for tests that need two of them.
 
-    python -m tests.billing_worker hammer|hang ORGANIZATION_ID COUNT HOLD_USD
+python -m tests.billing_worker hammer|hang ORGANIZATION_ID COUNT HOLD_USD
 """
 
 import asyncio

@@ -55,11 +55,10 @@ async def test_a_new_price_ends_the_one_before_and_is_used_at_once() -> None:
     from asgiref.sync import sync_to_async
 
     set_price = sync_to_async(prices.set_price)
-    names = {"provider": "acme", "model": "m"}
-    await set_price(**names, input_usd=Decimal(1), output_usd=Decimal(2))
+    await set_price(provider="acme", model="m", input_usd=Decimal(1), output_usd=Decimal(2))
     assert await prices.price_for("acme", "m") == PriceSnapshot(Decimal(1), Decimal(2))
 
-    await set_price(**names, input_usd=Decimal(3), output_usd=Decimal(4))
+    await set_price(provider="acme", model="m", input_usd=Decimal(3), output_usd=Decimal(4))
 
     assert await prices.price_for("acme", "m") == PriceSnapshot(Decimal(3), Decimal(4))
     first, second = [price async for price in Price.objects.order_by("valid_from")]

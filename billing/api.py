@@ -1,0 +1,56 @@
+"""What a caller has used, for programs."""
+
+from django.db.models import QuerySet
+from rest_framework import generics, serializers
+from rest_framework.pagination import CursorPagination
+
+from accounts.api import principal_of
+from billing.models import UsageRecord
+
+
+class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
+    class Meta:
+        model = UsageRecord
+        fields = [
+            "id",
+            "request_id",
+            "attempt",
+            "surface",
+            "started_at",
+            "prompt_name",
+            "prompt_version",
+            "provider",
+            "model_asked",
+            "model_served",
+            "state",
+            "outcome",
+            "finish_reason",
+            "error_class",
+            "is_cache_hit",
+            "input_tokens",
+            "cached_input_tokens",
+            "cache_write_tokens",
+            "output_tokens",
+            "reasoning_tokens",
+            "is_estimated",
+            "cost_usd",
+            "ttft_ms",
+            "duration_ms",
+        ]
+        read_only_fields = fields
+
+
+class NewestFirst(CursorPagination):
+    ordering = ["-started_at", "-id"]
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+
+class UsageRecordList(generics.ListAPIView[UsageRecord]):
+    """List the caller's own attempts, newest first."""
+
+    serializer_class = UsageRecordSerializer
+    pagination_class = NewestFirst
+
+    def get_queryset(self) -> QuerySet[UsageRecord]:
+        return UsageRecord.objects.visible_to(principal_of(self.request))
