@@ -1,5 +1,7 @@
 """What a process does before it ends: nothing that was promised may be lost."""
 
+import llm.service
+from billing import ledger
 from core import redis
 from core.request_id import ASGIApp, Receive, Scope, Send
 
@@ -25,4 +27,7 @@ class Lifespan:
 
 
 async def _shut_down() -> None:
+    await llm.service.close()
+    await ledger.drain()
     await redis.close()
+    ledger.close()

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -66,9 +65,9 @@ def left_running(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     tmp_path.chmod(0o755)
-    yield tmp_path / "data"
+    return tmp_path / "data"
 
 
 def test_one_command_runs_the_product_and_ctrl_c_leaves_nothing(folder: Path) -> None:
