@@ -94,8 +94,9 @@ TEMPLATES = [
 # --- PostgreSQL and Redis ---------------------------------------------------------------------
 DATABASES: dict[str, Any] = {
     # Every process holds a pool: under ASGI a request has a fresh thread, so Django's own
-    # persistent connections would keep nothing and PostgreSQL would run out of them.
-    "default": env.dj_db_url("DATABASE_URL", conn_max_age=0)
+    # persistent connections would keep nothing and PostgreSQL would run out of them. Checked when
+    # taken, or after an outage each dead connection would cost somebody an error.
+    "default": env.dj_db_url("DATABASE_URL", conn_max_age=0, conn_health_checks=True)
 }
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
