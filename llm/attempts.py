@@ -14,7 +14,7 @@ from django.conf import settings
 from msgspec.structs import replace
 
 from billing import prices
-from llm.errors import MalformedAnswer, ModelUnpriced, ProviderError, TimedOut
+from llm.errors import ModelUnpriced, ProviderError, TimedOut
 from llm.guard import Fitting
 from llm.metering import Meter, attempt_for
 from llm.providers import provider_for
@@ -118,7 +118,7 @@ async def _attempt(request: ChatRequest, meter: Meter, turns: Turns) -> AsyncGen
             while isinstance(item, Delta):
                 meter.note(item)
                 yield item
-                item = await _next(answer)
+                item = await anext(answer)
         meter.finished(item)
     except ProviderError as error:
         meter.failed(error)
@@ -137,16 +137,9 @@ async def _attempt(request: ChatRequest, meter: Meter, turns: Turns) -> AsyncGen
 async def _first(answer: AsyncGenerator[Delta | End, None], deadline: float) -> Delta | End:
     try:
         async with asyncio.timeout_at(deadline):
-            return await _next(answer)
+            return await anext(answer)
     except TimeoutError as error:
         raise TimedOut("The model did not answer in time.") from error
-
-
-async def _next(answer: AsyncGenerator[Delta | End, None]) -> Delta | End:
-    item = await anext(answer, None)
-    if item is None:
-        raise MalformedAnswer("The model's answer has no end.")
-    return item
 
 
 def _log(error: ProviderError, call: Call, turns: Turns) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -32,8 +32,10 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
 
+Result = TypeVar("Result")
+
 # Work on the books outlives its caller, and the event loop alone would forget the task.
-_open_work: set[asyncio.Task[None]] = set()
+_open_work: set[asyncio.Task[Any]] = set()
 
 
 def attempt_for(
@@ -97,6 +99,7 @@ class Meter:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._is_called = False
+        self._is_over = False
         self._started_at = time.monotonic()
         self._ttft_ms: int | None = None
         self._hold: asyncio.Task[None] | None = None
@@ -153,44 +156,46 @@ class Meter:
 
         A caller that is cancelled here a second time loses nothing: the work goes on without it.
         """
+        self._is_over = True
         if self._renewal is not None:
             self._renewal.cancel()
-        settled: list[Finished] = []
-        await asyncio.shield(_begin(self._settle(settled)))
-        return settled[0] if settled else None
+        return await asyncio.shield(_begin(self._settle()))
 
-    async def _settle(self, settled: list[Finished]) -> None:
+    async def _settle(self) -> Finished | None:
         if self._hold is None or not await _is_held(self._hold):
-            return  # nothing was taken and nobody was called
+            return None  # nothing was taken and nobody was called
         usage, is_estimated = await self._usage()
         cost = _cost(usage, self._attempt.price)
+        try:
+            await ledger.settle(self._settlement(usage, is_estimated, cost))
+        except DependencyDown:
+            # The answer is true although the books are late; the ledger goes on trying.
+            logger.warning("llm.settled_late", usage_id=str(self.usage_id))
+        if self._end is None:
+            return None
+        return Finished(
+            finish_reason=self._end.finish_reason,
+            usage=usage,
+            is_estimated=is_estimated,
+            cost_usd=cost,
+        )
+
+    def _settlement(
+        self, usage: TokenUsage, is_estimated: bool, cost_usd: Decimal | None
+    ) -> Settlement:
         end = self._end
-        settlement = Settlement(
+        return Settlement(
             usage_id=self.usage_id,
             outcome=self._outcome,
             finish_reason=end.finish_reason if end else "",
             error_class=self._error_class,
             usage=usage,
             is_estimated=is_estimated,
-            cost_usd=cost,
+            cost_usd=cost_usd,
             ttft_ms=self._ttft_ms,
             duration_ms=_milliseconds_since(self._started_at),
             model_served=(end.model if end else None) or self._attempt.model_served,
         )
-        if end is not None:
-            settled.append(
-                Finished(
-                    finish_reason=end.finish_reason,
-                    usage=usage,
-                    is_estimated=is_estimated,
-                    cost_usd=cost,
-                )
-            )
-        try:
-            await ledger.settle(settlement)
-        except DependencyDown:
-            # The answer is true although the books are late: the sweeper finds the open row.
-            logger.warning("llm.settled_late", usage_id=str(self.usage_id))
 
     async def _usage(self) -> tuple[TokenUsage, bool]:
         """Return the vendor's figures, or our own count of what was sent and received."""
@@ -215,6 +220,8 @@ class Meter:
     async def _renew(self) -> None:
         """Tell the ledger that the call is alive, and what it has produced so far."""
         output = await self._count(self._text) + await self._count(self._reasoning)
+        if self._is_over:
+            return
         self._renew_later()
         try:
             await ledger.renew(self.usage_id, output)
@@ -233,7 +240,7 @@ def _asked_by(call: Call) -> dict[str, Any]:
     }
 
 
-def _begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def _begin(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
     task = asyncio.get_running_loop().create_task(work)
     _open_work.add(task)
     task.add_done_callback(_open_work.discard)

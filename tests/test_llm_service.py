@@ -9,13 +9,15 @@ from msgspec.structs import replace
 from pytest_django import Settings
 
 from accounts.models import Organization
+from billing.errors import BudgetExceeded
+from billing.models import Budget
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
-from llm import attempts, demo, routing, service
+from llm import attempts, cache, demo, routing, service
 from llm.attempts import Policy
 from llm.errors import ConnectionFailed, ContextTooLong, ModelNotFound, ModelUnpriced
 from llm.models import Route
-from llm.types import Call, Delta, Finished, PromptUsed, Started
+from llm.types import Call, Delta, Event, Finished, PromptUsed, Started
 from tests.llm_support import MARKS, ask, call_by, collect, eventually, recorded, text_of
 from tests.vendor import Answer, FakeVendor
 
@@ -177,6 +179,44 @@ async def test_a_cancel_at_any_moment_leaves_no_row_open(vendor: FakeVendor, cal
     await service.close()
 
     assert {row.state for row in await recorded()} == {"settled"}
+
+
+async def test_a_long_call_renews_its_lease_and_tells_what_it_has_produced(
+    vendor: FakeVendor, call: Call, settings: Settings
+) -> None:
+    settings.LEASE_SECONDS = 0.6
+    await vendor.aserve()
+    vendor.script(Answer(text="one two three", fault="stall", after=3))
+
+    async with aclosing(service.stream(ask(), call)) as events:
+        seen: list[Event] = []
+        while text_of(seen) != "one two three":
+            seen.append(await anext(events))
+        [started] = await recorded()
+        await asyncio.sleep(0.5)
+        [renewed] = await recorded()
+
+    assert started.output_tokens == 0
+    assert renewed.output_tokens == 3
+    assert renewed.lease_expires_at > started.lease_expires_at
+    [row] = await recorded()
+    assert (row.outcome, row.output_tokens) == ("stopped", 3)
+
+
+async def test_a_budget_without_room_refuses_before_the_vendor_is_asked(
+    vendor: FakeVendor, call: Call
+) -> None:
+    await vendor.aserve(max_output_tokens=1000)
+    await Budget.objects.acreate(
+        organization_id=call.principal.organization_id, name="Small", limit_usd="0.002"
+    )
+
+    with pytest.raises(BudgetExceeded, match="Small"):
+        await collect(ask(), call)
+    await collect(ask(max_tokens=10), call)
+
+    assert len(vendor.requests) == 1
+    assert [row.outcome for row in await recorded()] == ["success"]
 
 
 async def test_an_unknown_model_is_named(call: Call) -> None:
@@ -352,15 +392,31 @@ async def test_other_answers_are_not_kept_unless_the_route_says_so(
     ]
 
 
-async def test_a_broken_answer_is_not_kept(
-    vendor: FakeVendor, call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_broken_answer_is_not_kept(vendor: FakeVendor, call: Call) -> None:
     await vendor.aserve()
     vendor.script(Answer(fault="close", after=2), Answer())
     with pytest.raises(ConnectionFailed):
         await collect(ask(temperature=0.0), call)
 
     assert text_of(await collect(ask(temperature=0.0), call)) == Answer().text
+
+
+async def test_without_redis_there_is_no_cache_but_an_answer_and_one_warning(
+    vendor: FakeVendor,
+    call: Call,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(cache, "_outage", cache.Outage())
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    await vendor.aserve()
+
+    for _ in range(3):
+        assert text_of(await collect(ask(temperature=0.0), call)) == Answer().text
+
+    assert len(vendor.requests) == 3
+    assert caplog.text.count("llm.cache_away") == 1
 
 
 # --- The demo -------------------------------------------------------------------------------------

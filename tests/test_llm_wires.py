@@ -146,9 +146,7 @@ async def test_a_conversation_in_openais_words(vendor: FakeVendor, call: Call) -
     assert "temperature" not in body
 
 
-async def test_azure_has_the_deployment_in_its_address(
-    vendor: FakeVendor, call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_azure_has_the_deployment_in_its_address(vendor: FakeVendor, call: Call) -> None:
     await vendor.aserve(kind="azure", model="my-gpt")
 
     await collect(ask(), call)

@@ -51,7 +51,7 @@ class FakeVendor:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner = web.AppRunner(
-            _application(self), handler_cancellation=True, shutdown_timeout=0.1
+            _application(self), handler_cancellation=True, shutdown_timeout=0.1, access_log=None
         )
 
     def script(self, *answers: Answer) -> None:
