@@ -37,13 +37,39 @@ class OrganizationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]
+    """Staff who are not superusers cannot make themselves, or become, one."""
+
     inlines = [MembershipInline]
+    list_display = ["username", "email", "is_staff", "is_active", "last_login"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        if request.user.is_superuser:
+            return []
+        return ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not is_above and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not is_above and super().has_delete_permission(request, obj)
+
+
+class ApiKeyForm(ModelForm[ApiKey]):
+    def clean(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().clean() or self.cleaned_data
+        user, organization = fields.get("user"), fields.get("organization")
+        if user and organization and not keys.is_member(user, organization):
+            self.add_error("user", f"{user} is not a member of {organization}.")
+        return fields
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Keys are revoked, never deleted: the usage records name them."""
+    """Keys are revoked, never deleted: usage records name them, and who had access is history."""
 
+    form = ApiKeyForm
     list_display = ["name", "prefix", "organization", "user", "status", "created_at", "expires_at"]
     list_select_related = ["organization", "user"]
     list_filter = ["organization"]
@@ -84,7 +110,7 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             name=obj.name,
             expires_at=obj.expires_at,
         )
-        obj.pk = made.pk
+        obj.pk, obj.prefix = made.pk, made.prefix
         text = f"The key is {secret} — copy it now, it cannot be shown again."
         self.message_user(request, text, messages.WARNING)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from django.template import TemplateSyntaxError
 
 from llm.types import Message
@@ -58,6 +59,16 @@ def compile_content(content: PromptContent) -> CompiledPrompt:
     if problems:
         raise PromptContentInvalid(" ".join(problems))
     return CompiledPrompt(content, tuple(templates))
+
+
+def declare_missing(content: PromptContent) -> PromptContent:
+    """Return the content with what its templates use, and nobody declared, as required text."""
+    used: dict[str, int] = {}
+    for number, message in enumerate(content.messages, start=1):
+        used |= compile_message(number, message).names
+    declared = {variable.name for variable in content.variables}
+    missing = tuple(Variable(name=name) for name in used if name not in declared)
+    return msgspec.structs.replace(content, variables=(*content.variables, *missing))
 
 
 def compile_message(number: int, message: MessageTemplate) -> PromptTemplate:

@@ -1,0 +1,142 @@
+"""Staff make and revoke keys, and nobody rises by themselves."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from accounts import keys
+from accounts.models import ApiKey, Membership, Organization, User
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return Organization.objects.create(name="Acme", slug="acme")
+
+
+@pytest.fixture
+def boss(client: Client, organization: Organization) -> User:
+    user = User.objects.create_superuser("boss", password="secret")
+    client.force_login(user)
+    return user
+
+
+def page(name: str, *args: Any) -> str:
+    return reverse(f"admin:accounts_{name}", args=args)
+
+
+def key_form(organization: Organization, **more: Any) -> dict[str, Any]:
+    empty = {"user": "", "expires_at_0": "", "expires_at_1": ""}
+    return {"organization": organization.pk, "name": "ci", **empty, **more}
+
+
+def test_a_new_key_is_shown_exactly_once(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    response = client.post(page("apikey_add"), key_form(organization), follow=True)
+
+    (secret,) = set(re.findall(r"pk-[\w-]{43}", response.content.decode()))
+    key = ApiKey.objects.get()
+    assert keys.principal_of(secret).api_key_id == key.pk
+    for address in (page("apikey_changelist"), page("apikey_change", key.pk)):
+        shown = client.get(address).content.decode()
+        assert key.prefix in shown
+        assert secret not in shown
+        assert key.key_hash not in shown
+
+
+def test_a_key_for_a_stranger_is_refused_at_the_field(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    response = client.post(page("apikey_add"), key_form(organization, user=boss.pk))
+
+    assert "boss is not a member of Acme." in response.content.decode()
+    assert not ApiKey.objects.exists()
+
+
+def test_keys_are_revoked_and_never_deleted(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    key, secret = keys.create(organization=organization, name="ci")
+
+    client.post(page("apikey_changelist"), {"action": "revoke", "_selected_action": [key.pk]})
+
+    with pytest.raises(keys.InvalidApiKey):
+        keys.principal_of(secret)
+    assert client.post(page("apikey_delete", key.pk)).status_code == 403
+    assert "revoked" in client.get(page("apikey_changelist")).content.decode()
+
+
+def test_who_pays_for_a_key_stays(client: Client, boss: User, organization: Organization) -> None:
+    key, _ = keys.create(organization=organization, name="ci")
+    other = Organization.objects.create(name="Other", slug="other")
+
+    client.post(page("apikey_change", key.pk), key_form(other, name="renamed"))
+
+    key.refresh_from_db()
+    assert (key.name, key.organization) == ("renamed", organization)
+
+
+def test_a_person_with_keys_is_switched_off_rather_than_deleted(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    ada = User.objects.create(username="ada")
+    Membership.objects.create(organization=organization, user=ada)
+    keys.create(organization=organization, name="ci", user=ada)
+
+    client.post(page("user_delete", ada.pk), {"post": "yes"})
+
+    assert User.objects.filter(pk=ada.pk).exists()
+
+
+def test_an_organization_is_edited_with_its_members(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    form = {
+        "name": "Acme",
+        "slug": "acme",
+        "is_active": "on",
+        "memberships-TOTAL_FORMS": 1,
+        "memberships-INITIAL_FORMS": 0,
+        "memberships-0-user": boss.pk,
+        "memberships-0-role": "owner",
+    }
+
+    client.post(page("organization_change", organization.pk), form)
+
+    assert Membership.objects.get().user == boss
+    assert client.get(page("organization_changelist")).status_code == 200
+
+
+def test_staff_cannot_make_themselves_superusers(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    clerk = User.objects.create(username="clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=["change_user", "view_user"]))
+    client.force_login(clerk)
+    inline = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    form = {"username": "clerk", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    dates = {"date_joined_0": "2030-01-01", "date_joined_1": "10:00:00"}
+
+    client.post(page("user_change", clerk.pk), {**form, **inline, **dates})
+    password = client.post(
+        f"/admin/accounts/user/{boss.pk}/password/", {"password1": "x" * 12, "password2": "x" * 12}
+    )
+
+    clerk.refresh_from_db()
+    assert not clerk.is_superuser
+    assert password.status_code == 403
+    assert client.post(page("user_change", boss.pk), form).status_code == 403
+
+
+def test_the_list_of_keys_asks_a_fixed_number_of_questions(
+    client: Client, boss: User, organization: Organization, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(10):
+        keys.create(organization=organization, name=f"key {number}")
+
+    with django_assert_max_num_queries(8):
+        client.get(page("apikey_changelist"))
