@@ -8,17 +8,15 @@ import pytest
 from msgspec.structs import replace
 from pytest_django import Settings
 
-from accounts.models import Organization
 from billing.errors import BudgetExceeded
 from billing.models import Budget
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
-from llm import attempts, cache, demo, routing, service
-from llm.attempts import Policy
-from llm.errors import ConnectionFailed, ContextTooLong, ModelNotFound, ModelUnpriced
+from llm import service
+from llm.errors import ContextTooLong, ModelNotFound, ModelUnpriced
 from llm.models import Route
-from llm.types import Call, Delta, Event, Finished, PromptUsed, Started
-from tests.llm_support import MARKS, ask, call_by, collect, eventually, recorded, text_of
+from llm.types import Call, Delta, Event, Finished, Started
+from tests.llm_support import MARKS, ask, collect, eventually, recorded, text_of
 from tests.vendor import Answer, FakeVendor
 
 pytestmark = MARKS
@@ -313,160 +311,3 @@ async def test_offers_every_name_with_its_first_provider(vendor: FakeVendor, cal
         ("ant", "vendor"),
         ("zebra", "vendor"),
     ]
-
-
-# --- The cache ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_a_repeated_question_is_answered_from_the_cache_for_nothing(
-    vendor: FakeVendor, call: Call, stream: bool
-) -> None:
-    await vendor.aserve()
-    question = ask(temperature=0.0, stream=stream)
-    first = await collect(question, call)
-
-    second = await collect(question, call)
-
-    assert len(vendor.requests) == 1
-    assert text_of(second) == text_of(first)
-    started, *_, finished = second
-    assert isinstance(started, Started)
-    assert started.is_cache_hit
-    assert started.cache_age is not None
-    assert isinstance(finished, Finished)
-    assert finished.cost_usd == 0
-    _, row = await recorded()
-    assert (row.is_cache_hit, row.cost_usd, row.outcome) == (True, 0, "success")
-    assert row.output_tokens == 5
-
-
-async def test_a_cached_answer_does_not_cross_tenants(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve()
-    other = await Organization.objects.acreate(name="Other", slug="other")
-    question = ask(temperature=0.0)
-    await collect(question, call)
-
-    await collect(question, call_by(other))
-
-    assert len(vendor.requests) == 2
-
-
-@pytest.mark.parametrize(
-    "change", [{"top_p": 0.5}, {"seed": 1}, {"extra": {"logprobs": True}}, {"stop": ("x",)}]
-)
-async def test_every_parameter_makes_it_another_question(
-    vendor: FakeVendor, call: Call, change: dict[str, object]
-) -> None:
-    await vendor.aserve()
-    question = ask(temperature=0.0)
-    await collect(question, call)
-
-    await collect(replace(question, **change), call)
-
-    assert len(vendor.requests) == 2
-
-
-async def test_another_prompt_version_is_another_question(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve()
-    for version in (1, 2):
-        prompt = PromptUsed("chat-system", version)
-        await collect(ask(temperature=0.0), replace(call, prompt=prompt))
-
-    assert len(vendor.requests) == 2
-
-
-@pytest.mark.parametrize("temperature", [None, 0.7])
-async def test_other_answers_are_not_kept_unless_the_route_says_so(
-    vendor: FakeVendor, call: Call, temperature: float | None
-) -> None:
-    await vendor.aserve("fresh")
-    await vendor.aserve("cached", model="other", is_cached=True)
-    for alias in ("fresh", "fresh", "cached", "cached"):
-        await collect(ask(model=alias, temperature=temperature), call)
-
-    assert [request.body["model"] for request in vendor.requests] == [
-        "vendor-model",
-        "vendor-model",
-        "other",
-    ]
-
-
-async def test_a_broken_answer_is_not_kept(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve()
-    vendor.script(Answer(fault="close", after=2), Answer())
-    with pytest.raises(ConnectionFailed):
-        await collect(ask(temperature=0.0), call)
-
-    assert text_of(await collect(ask(temperature=0.0), call)) == Answer().text
-
-
-async def test_without_redis_there_is_no_cache_but_an_answer_and_one_warning(
-    vendor: FakeVendor,
-    call: Call,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr(cache, "_outage", cache.Outage())
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    await vendor.aserve()
-
-    for _ in range(3):
-        assert text_of(await collect(ask(temperature=0.0), call)) == Answer().text
-
-    assert len(vendor.requests) == 3
-    assert caplog.text.count("llm.cache_away") == 1
-
-
-# --- The demo -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def demo_models(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm.providers.demo.TOKENS_PER_SECOND", {})
-    demo.seed()
-    demo.seed()
-    routing.forget()
-
-
-@pytest.mark.usefixtures("demo_models")
-async def test_the_demo_says_that_it_is_one(call: Call) -> None:
-    first = await collect(ask(model="default"), call)
-
-    again = await collect(ask(model="demo-small"), call)
-
-    assert text_of(first).startswith("This is Parley's demo model")
-    assert text_of(again) == text_of(first)
-    *_, finished = first
-    assert isinstance(finished, Finished)
-    assert finished.cost_usd
-
-
-@pytest.mark.usefixtures("demo_models")
-@pytest.mark.parametrize(
-    ("model", "rows", "error"),
-    [
-        ("fault-429", 3, "RateLimited"),
-        ("fault-500", 3, "ServerError"),
-        ("fault-cut-20", 1, "ConnectionFailed"),
-        ("fault-stall", 1, "TimedOut"),
-    ],
-)
-async def test_the_demos_faults_fail_as_their_names_say(
-    call: Call, model: str, rows: int, error: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attempts, "POLICY", Policy(base_delay=0.001, first_content=2.5))
-    with pytest.raises(Exception, match=r"demo model|did not answer") as failed:
-        await collect(ask(model=model), call)
-
-    assert type(failed.value).__name__ == error
-    assert [row.error_class for row in await recorded()] == [error] * rows
-
-
-@pytest.mark.usefixtures("demo_models")
-async def test_an_empty_answer_is_an_answer(call: Call) -> None:
-    started, finished = await collect(ask(model="fault-empty"), call)
-
-    assert isinstance(started, Started)
-    assert isinstance(finished, Finished)
