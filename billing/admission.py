@@ -1,18 +1,19 @@
 """Who may spend: the budgets of one ledger transaction, locked, and the rules of holding."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 import structlog
 
 from accounts.principal import Principal
-from billing import ledger_sql, opening
+from billing import ledger_sql
 from billing.entries import Attempt
 from billing.errors import BudgetExceeded
 from billing.ledger_sql import BudgetRow, PeriodRow, SettledRow
 from billing.money import as_text
+from billing.opening import PeriodsMissing
 from billing.periods import Period, period_at
 
 logger = structlog.get_logger(__name__)
@@ -26,13 +27,14 @@ class Admission:
     periods: dict[int, PeriodRow]  # all that are locked, by id
     current: dict[int, PeriodRow]  # those of now, by budget
     now: datetime
+    changed: dict[int, PeriodRow] = field(default_factory=dict)
 
     @classmethod
     def begin(
         cls, attempts: Iterable[Attempt], settled: Sequence[SettledRow], now: datetime
     ) -> "Admission":
-        """Lock the periods that are held on or settled, in the order of their ids."""
-        budgets = ledger_sql.budgets({attempt.principal.organization_id for attempt in attempts})
+        """Lock the periods that are held on or settled, or raise `PeriodsMissing`."""
+        budgets = ledger_sql.budgets({attempt.principal for attempt in attempts})
         calendar = {
             budget.id: period_at(now, kind=budget.period, time_zone=budget.time_zone)
             for budget in budgets
@@ -40,12 +42,9 @@ class Admission:
         settled_ids = {period_id for row in settled for period_id in row.budget_period_ids}
         periods = _lock(settled_ids, calendar)
         current = _current(periods, calendar)
-        missing = [budget.id for budget in budgets if budget.id not in current]
-        if missing:
-            for budget_id in missing:
-                opening.open_period(budget_id, calendar[budget_id])
-            periods = _lock(settled_ids, calendar)
-            current = _current(periods, calendar)
+        if len(current) < len(calendar):
+            missing = calendar.keys() - current.keys()
+            raise PeriodsMissing({budget_id: calendar[budget_id] for budget_id in missing})
         return cls(budgets, {period.id: period for period in periods}, current, now)
 
     def settle(self, row: SettledRow) -> None:
@@ -56,6 +55,7 @@ class Admission:
             if period is not None:  # else its budget was deleted meanwhile
                 period.held_usd -= row.hold_usd
                 period.spent_usd += cost
+                self.changed[period_id] = period
         if cost > row.hold_usd and row.budget_period_ids:
             logger.warning("billing.overrun", usage_id=str(row.id), cost_usd=str(cost))
 
@@ -65,16 +65,17 @@ class Admission:
         held = [self.current[budget.id] for budget in budgets]
         for budget, period in zip(budgets, held, strict=True):
             room = budget.limit_usd - period.spent_usd - period.held_usd
-            # Nothing costs nothing; all else needs room, also where the price is unknown.
+            # What holds nothing (a model without a price) has room also where a limit was lowered.
             if budget.is_hard and attempt.hold_usd > max(room, Decimal(0)):
                 raise self._refusal(budget, period, room, attempt.hold_usd)
         for period in held:
             period.held_usd += attempt.hold_usd
+            self.changed[period.id] = period
         return [period.id for period in held]
 
     def save(self) -> None:
         """Write what has changed."""
-        ledger_sql.save(list(self.periods.values()))
+        ledger_sql.save(list(self.changed.values()))
 
     def _refusal(
         self, budget: BudgetRow, period: PeriodRow, room: Decimal, hold: Decimal

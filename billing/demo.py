@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from accounts.models import Organization
-from billing.models import Budget, PeriodKind
+from billing.models import Budget
+from billing.periods import PeriodKind
 
 
 def seed(organization: Organization) -> None:

@@ -71,12 +71,12 @@ class Renewal:
 Entry = Hold | Settle | Hit | Renewal
 
 
-def void(attempt: Attempt) -> Settlement:
+def void(attempt: Attempt, outcome: Outcome, error_class: str = "") -> Settlement:
     """Return the settlement of an attempt that was never made."""
     return Settlement(
         usage_id=attempt.id,
-        outcome=Outcome.FAILED,
-        error_class="DependencyDown",
+        outcome=outcome,
+        error_class=error_class,
         usage=TokenUsage(),
         is_estimated=False,
         cost_usd=Decimal(0),

@@ -1,6 +1,6 @@
 """Why a call is not paid for."""
 
-from core.errors import AppError
+from core.errors import AppError, DependencyDown
 
 
 class BudgetExceeded(AppError):
@@ -10,8 +10,5 @@ class BudgetExceeded(AppError):
     http_status = 402
 
 
-class UnpricedModel(AppError):
-    """The model has no price, and this installation refuses such calls."""
-
-    code = "model_unpriced"
-    http_status = 403
+class CommitUnknown(DependencyDown):
+    """PostgreSQL went away while it committed: what was asked may be in the books or not."""

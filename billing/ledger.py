@@ -6,57 +6,73 @@ asked at the same time into one transaction (`billing.ledger_writer`).
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from billing import ledger_writer
 from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle, Settlement, void
+from billing.errors import CommitUnknown
+from billing.models import Outcome
 from core.batching import Batcher
 from core.errors import DependencyDown
 
-__all__ = ["Attempt", "Settlement", "drain", "hold", "record_hit", "renew", "settle"]
+__all__ = ["Attempt", "Settlement", "close", "drain", "hold", "record_hit", "renew", "settle"]
 
 logger = structlog.get_logger(__name__)
 
+Task = asyncio.Task[None]
+
 PATIENCE = 5.0  # seconds that the end of an answer waits for a database that is away
-LONGEST_PAUSE = 5.0  # seconds between two tries to settle
+FIRST_PAUSE = 0.1  # seconds until the second try to settle; doubled with each
+LONGEST_PAUSE = 5.0
 MOST_UNSETTLED = 10_000  # settlements kept in memory in an outage; the sweeper does the rest
 
-_writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
+_writer = ThreadPoolExecutor(
+    max_workers=1, thread_name_prefix="ledger", initializer=ledger_writer.use_own_connection
+)
 _batchers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batcher[Entry, None]]"
 _batchers = weakref.WeakKeyDictionary()
-_unsettled: set[asyncio.Task[None]] = set()
+_unsettled: set[Task] = set()  # what goes on after its caller has left
 
 
 async def hold(attempt: Attempt) -> None:
     """Write the attempt's usage record and hold its worst case on every budget that applies.
 
-    Raises `BudgetExceeded`, or `DependencyDown` where PostgreSQL is away. A caller that is
-    cancelled meanwhile must settle all the same: the hold may have been taken.
+    Raises `BudgetExceeded`, or `DependencyDown` where PostgreSQL is away: the model is not to be
+    called. A caller that is cancelled meanwhile leaves no hold behind.
     """
+    held = _batcher().enqueue(Hold(attempt))
     try:
-        await _batcher().submit(Hold(attempt))
-    except DependencyDown:
-        # Whether the commit was made is unknown; the provider will not be called.
-        _settle_later(void(attempt))
+        await asyncio.shield(held)
+    except asyncio.CancelledError:
+        _go_on(_release(held, void(attempt, Outcome.STOPPED)))
+        raise
+    except CommitUnknown as error:
+        _settle_later(void(attempt, Outcome.FAILED, type(error).__name__))
         raise
 
 
 async def settle(settlement: Settlement) -> None:
     """Release the hold and book the true cost, exactly once however often it is called.
 
-    Raises `DependencyDown` when PostgreSQL stays away for `PATIENCE`; it is then settled later.
+    Raises `DependencyDown` when PostgreSQL stays away for `PATIENCE`; it is then settled later, as
+    it is when the caller is cancelled.
     """
     try:
         await _batcher().submit(Settle(settlement))
+    except asyncio.CancelledError:
+        _settle_later(settlement)  # changes nothing where the batch succeeds
+        raise
     except DependencyDown:
         task = _settle_later(settlement)
         done, _ = await asyncio.wait([task], timeout=PATIENCE)
         if not done:
             raise
+        task.result()
 
 
 async def record_hit(attempt: Attempt, settlement: Settlement) -> None:
@@ -77,7 +93,7 @@ async def drain() -> None:
 
 
 def close() -> None:
-    """Give the writer's connection back, when the process ends."""
+    """Close the writer's connection, when the process ends."""
     _writer.submit(ledger_writer.close).result()
 
 
@@ -93,23 +109,39 @@ async def _write(entries: Sequence[Entry]) -> Sequence[Exception | None]:
     return await asyncio.get_running_loop().run_in_executor(_writer, ledger_writer.write, entries)
 
 
-def _settle_later(settlement: Settlement) -> "asyncio.Task[None]":
-    task = asyncio.get_running_loop().create_task(_settle_until_done(settlement))
-    _unsettled.add(task)
-    task.add_done_callback(_unsettled.discard)
-    return task
+async def _release(held: "asyncio.Future[None]", settlement: Settlement) -> None:
+    """Settle an attempt whose caller left while it was being written, if it was written."""
+    await asyncio.wait([held])
+    await _settle_until_done(settlement, pause=0)
 
 
-async def _settle_until_done(settlement: Settlement) -> None:
+def _settle_later(settlement: Settlement) -> Task:
+    return _go_on(_settle_until_done(settlement, pause=FIRST_PAUSE))
+
+
+async def _settle_until_done(settlement: Settlement, *, pause: float) -> None:
     if len(_unsettled) > MOST_UNSETTLED:
         logger.error("billing.left_to_the_sweeper", usage_id=str(settlement.usage_id))
-        return
-    pause = 0.1
+        raise DependencyDown("The database does not answer; the books are closed later.")
     while True:
         await asyncio.sleep(pause)
         try:
             await _batcher().submit(Settle(settlement))
         except DependencyDown:
-            pause = min(LONGEST_PAUSE, pause * 2)
+            pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
         else:
             return
+
+
+def _go_on(work: Coroutine[Any, Any, None]) -> Task:
+    """Run `work` although its caller leaves; the event loop alone would forget the task."""
+    task = asyncio.get_running_loop().create_task(work)
+    _unsettled.add(task)
+    task.add_done_callback(_forget)
+    return task
+
+
+def _forget(task: Task) -> None:
+    _unsettled.discard(task)
+    if not task.cancelled():
+        task.exception()  # the writer has logged it; a caller who waits hears of it as well

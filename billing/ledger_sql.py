@@ -5,7 +5,7 @@ took 315 µs in a batch and 3.6 ms alone; its `bulk_create` has a parameter, and
 branch of a CASE, for each value of each row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,13 +15,25 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from accounts.principal import Principal
 from billing.entries import Attempt, Renewal, Settlement
 from billing.price_json import price_as_json
 
+# A shared lock for each organization that holds, in one order; `LOCK_ORGANIZATION` waits for them.
+BEGIN = """
+SELECT CASE WHEN %s THEN set_config('synchronous_commit', 'off', true) END,
+    (SELECT count(pg_advisory_xact_lock_shared(hashtextextended('billing', id)))
+     FROM unnest(%s::bigint[]) AS id)
+"""
+LOCK_ORGANIZATION = "SELECT pg_advisory_xact_lock(hashtextextended('billing', %s))"
 BUDGETS = """
 SELECT id, organization_id, user_id, api_key_id, name, limit_usd, is_hard, period, time_zone
-FROM billing_budget WHERE organization_id = ANY(%s) AND is_active ORDER BY id
+FROM billing_budget
+WHERE organization_id = ANY(%s) AND is_active
+    AND (user_id IS NULL OR user_id = ANY(%s)) AND (api_key_id IS NULL OR api_key_id = ANY(%s))
+ORDER BY id
 """
+KNOWN_IDS = "SELECT id FROM billing_usagerecord WHERE id = ANY(%s)"
 # In the order of their ids, in every process: two batches wait for each other, but never both.
 LOCK_PERIODS = """
 SELECT id, budget_id, starts_at, ends_at, spent_usd, held_usd
@@ -121,18 +133,41 @@ class SettledRow:
     budget_period_ids: list[int]
 
 
-def commit_without_waiting() -> None:
-    """Let this transaction's commit return before it is on disk."""
+def begin(organization_ids: set[int], *, is_durable: bool) -> None:
+    """Begin a batch with holds of some organizations: no period of theirs is opened meanwhile.
+
+    A commit that need not be durable does not wait for the disk, and yet survives this process.
+    """
+    if is_durable and not organization_ids:
+        return
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL synchronous_commit TO OFF")
+        cursor.execute(BEGIN, [not is_durable, sorted(organization_ids)])
 
 
-def budgets(organization_ids: set[int]) -> list[BudgetRow]:
-    """Return the active budgets of some organizations."""
-    if not organization_ids:
+def lock_organization(organization_id: int) -> None:
+    """Wait until no hold of the organization is half written, and let none begin."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_ORGANIZATION, [organization_id])
+
+
+def known_ids(ids: Sequence[UUID]) -> set[UUID]:
+    """Return which usage records exist."""
+    if not ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(KNOWN_IDS, [list(ids)])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def budgets(principals: Collection[Principal]) -> list[BudgetRow]:
+    """Return the active budgets that apply to one of the callers, or more."""
+    if not principals:
         return []
+    organization_ids = {principal.organization_id for principal in principals}
+    user_ids = {principal.user_id for principal in principals}
+    api_key_ids = {principal.api_key_id for principal in principals}
     with connection.cursor() as cursor:
-        cursor.execute(BUDGETS, [list(organization_ids)])
+        cursor.execute(BUDGETS, [list(organization_ids), list(user_ids), list(api_key_ids)])
         return [BudgetRow(*row) for row in cursor.fetchall()]
 
 

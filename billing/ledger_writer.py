@@ -1,50 +1,72 @@
 """One batch of the ledger, one transaction: the only code that changes the books.
 
-Order of locks, the same in every process: usage records, then periods by their id. What was settled
-is known from the rows that changed from `started` to `settled`, so nothing is booked twice.
+Order of locks, the same in every process: organizations (advisory, shared), usage records, periods
+by their id. What was settled is known from the rows that changed from `started` to `settled`, so
+nothing is booked twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 from django.conf import settings
 from django.db import (
-    DataError,
-    IntegrityError,
+    DEFAULT_DB_ALIAS,
     InterfaceError,
+    InternalError,
     OperationalError,
     connection,
+    connections,
     transaction,
 )
 from django.utils import timezone
-from psycopg.errors import DeadlockDetected
 
-from billing import ledger_sql
+from billing import ledger_sql, opening
 from billing.admission import Admission
 from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle
-from billing.errors import BudgetExceeded
+from billing.errors import BudgetExceeded, CommitUnknown
+from billing.opening import PeriodsMissing
+from billing.periods import Period
 from core.errors import DependencyDown
 
 logger = structlog.get_logger(__name__)
 
 Results = list[Exception | None]
-TRIES = 3  # where two processes' locks have crossed
+TRIES = 3  # a period may have to be opened, and a connection have been cut meanwhile
+AWAY = "The database does not answer; try again in a moment."
+# Seconds; milliseconds for the last. A network that swallows packets must not hold the books up.
+CONNECTION_OPTIONS = {"connect_timeout": 2, "keepalives_idle": 10, "tcp_user_timeout": 10_000}
 
 
-def write(entries: Sequence[Entry]) -> Results:
+def write(entries: Sequence[Entry], *, may_be_written: bool = False) -> Results:
     """Book a batch; return for each entry nothing, or why it was refused."""
+    missing: Mapping[int, Period] = {}
     for _ in range(TRIES):
+        is_committing = False
         try:
-            return _write(entries)
-        except (IntegrityError, DataError) as error:
-            return _write_one_by_one(entries, error)
-        except (OperationalError, InterfaceError) as error:
+            opening.open_periods(missing)
+            with transaction.atomic():
+                results = _book(entries, may_be_written=may_be_written)
+                is_committing = True
+            return results
+        except PeriodsMissing as error:
+            missing = error.periods
+        except (OperationalError, InterfaceError, InternalError) as error:
+            logger.warning("billing.batch_lost", error=type(error.__cause__ or error).__name__)
             connection.close()
-            if not isinstance(error.__cause__, DeadlockDetected):
-                logger.warning("billing.database_away", error=type(error).__name__)
-                break
-    return [DependencyDown("The database does not answer; try again in a moment.")] * len(entries)
+            may_be_written |= is_committing
+        except Exception as error:  # the edge of the writer thread: a bad entry fails alone
+            return _write_one_by_one(entries, error, may_be_written=may_be_written)
+    down = CommitUnknown if may_be_written else DependencyDown
+    return [down(AWAY) for _ in entries]
+
+
+def use_own_connection() -> None:
+    """Give this thread a connection of its own: kept, and never waited for as one of a pool is."""
+    own = connection.copy(DEFAULT_DB_ALIAS)
+    own.settings_dict["OPTIONS"].pop("pool", None)
+    own.settings_dict["OPTIONS"] = {**CONNECTION_OPTIONS, **own.settings_dict["OPTIONS"]}
+    connections[DEFAULT_DB_ALIAS] = own
 
 
 def close() -> None:
@@ -52,28 +74,32 @@ def close() -> None:
     connection.close()
 
 
-def _write_one_by_one(entries: Sequence[Entry], error: Exception) -> Results:
-    """Let an entry that the database refuses fail alone."""
+def _write_one_by_one(
+    entries: Sequence[Entry], error: Exception, *, may_be_written: bool
+) -> Results:
     if len(entries) == 1:
-        logger.error("billing.entry_refused", error=type(error).__name__)
+        logger.error("billing.entry_refused", exc_info=error)
         return [error]
-    return [result for entry in entries for result in write([entry])]
+    return [result for entry in entries for result in write([entry], may_be_written=may_be_written)]
 
 
-@transaction.atomic
-def _write(entries: Sequence[Entry]) -> Results:
+def _book(entries: Sequence[Entry], *, may_be_written: bool) -> Results:
     holds = [entry for entry in entries if isinstance(entry, Hold)]
     hits = [entry for entry in entries if isinstance(entry, Hit)]
+    renewals = [entry for entry in entries if isinstance(entry, Renewal)]
     settlements = [entry.settlement for entry in entries if isinstance(entry, Settle | Hit)]
-    if not settlements:
-        # Holds survive the death of this process without waiting for the disk.
-        ledger_sql.commit_without_waiting()
+    organization_ids = {hold.attempt.principal.organization_id for hold in holds}
+    ledger_sql.begin(organization_ids, is_durable=bool(settlements))
+    if may_be_written:
+        known = ledger_sql.known_ids([hold.attempt.id for hold in holds])
+        known |= ledger_sql.known_ids([hit.attempt.id for hit in hits])
+        holds = [hold for hold in holds if hold.attempt.id not in known]
+        hits = [hit for hit in hits if hit.attempt.id not in known]
     now = timezone.now()
     lease_expires_at = now + timedelta(seconds=settings.LEASE_SECONDS)
 
     ledger_sql.insert([(hit.attempt, ()) for hit in hits], now, lease_expires_at)
     settled = ledger_sql.settle(settlements)
-    renewals = [entry for entry in entries if isinstance(entry, Renewal)]
     ledger_sql.renew(renewals, lease_expires_at)
 
     admission = Admission.begin([hold.attempt for hold in holds], settled, now)

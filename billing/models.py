@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import ApiKey, Organization, User
 from accounts.principal import Principal
 from billing.money import UsdField
+from billing.periods import PeriodKind, validate_time_zone
 from core.ids import new_id
 
 
@@ -69,13 +70,6 @@ class Price(models.Model):
         return f"{self.provider} {self.model} from {self.valid_from:%Y-%m-%d}"
 
 
-class PeriodKind(models.TextChoices):
-    DAY = "day", "Day"
-    WEEK = "week", "Week"
-    MONTH = "month", "Month"
-    TOTAL = "total", "Total"
-
-
 class Budget(models.Model):
     """A limit on spending: of an organization, or of a user's or a key's part in it."""
 
@@ -87,11 +81,18 @@ class Budget(models.Model):
     name = models.CharField(max_length=200)
     limit_usd = UsdField("limit, USD", validators=[MinValueValidator(0)])
     period = models.CharField(max_length=10, choices=PeriodKind, default=PeriodKind.MONTH)
-    time_zone = models.CharField(max_length=64, default="UTC")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="Where the calendar's days begin, such as Europe/Berlin.",
+    )
     is_hard = models.BooleanField(
         "hard", default=True, help_text="A hard budget refuses; a soft one only counts."
     )
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An inactive budget neither refuses nor counts."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,30 +1,46 @@
-"""The first hold of a period makes its row, with what the period has already seen."""
+"""The first hold of a period makes its row, with what the period has already seen.
 
+A transaction of its own: it waits until no hold of the organization is half written, and lets none
+begin, so that every call is either counted here or finds the period itself.
+"""
+
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
+from django.db import transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet, Sum, Value
 
+from billing import ledger_sql
 from billing.models import Budget, BudgetPeriod, UsageRecord, UsageState
 from billing.periods import Period
 
 
-def open_period(budget_id: int, period: Period) -> None:
-    """Make the row of `period`; a budget added in its midst counts what was spent and is held.
+class PeriodsMissing(Exception):
+    """A batch cannot be booked before these periods, by budget, are opened."""
 
-    Another process that does the same waits for this transaction, and then finds the row.
-    """
-    budget = Budget.objects.get(pk=budget_id)
-    BudgetPeriod.objects.bulk_create(
-        [BudgetPeriod(budget=budget, starts_at=period.starts_at, ends_at=period.ends_at)],
-        ignore_conflicts=True,
+    def __init__(self, periods: Mapping[int, Period]) -> None:
+        super().__init__()
+        self.periods = periods
+
+
+def open_periods(periods: Mapping[int, Period]) -> None:
+    """Make the rows of periods; a budget added in their midst counts what was spent and is held."""
+    for budget in Budget.objects.filter(pk__in=periods).order_by("pk"):
+        _open(budget, periods[budget.pk])
+
+
+@transaction.atomic
+def _open(budget: Budget, period: Period) -> None:
+    ledger_sql.lock_organization(budget.organization_id)
+    row, is_new = BudgetPeriod.objects.get_or_create(
+        budget=budget, starts_at=period.starts_at, defaults={"ends_at": period.ends_at}
     )
-    row = BudgetPeriod.objects.select_for_update().get(budget=budget, starts_at=period.starts_at)
-    if row.spent_usd or row.held_usd:
-        return  # the other process was first, and has counted
+    if not is_new:
+        return  # another process was first, and has counted
     earlier = _records(budget, period)
     row.held_usd = _adopt(earlier, row)
-    settled = earlier.filter(state=UsageState.SETTLED).exclude(budget_period_ids__contains=[row.pk])
+    settled = earlier.filter(state=UsageState.SETTLED)
     row.opening_usd = settled.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0)
     row.spent_usd = row.opening_usd
     row.save(update_fields=["opening_usd", "spent_usd", "held_usd"])
@@ -43,10 +59,12 @@ def _records(budget: Budget, period: Period) -> QuerySet[UsageRecord]:
 
 
 def _adopt(records: QuerySet[UsageRecord], period: BudgetPeriod) -> Decimal:
-    """Let calls that are running settle on the period too; return what they hold."""
+    """Let calls that are running settle on the period too; return what they hold.
+
+    The lock waits for settlements that are half written; what they have settled is not adopted.
+    """
     running = list(
         records.filter(state=UsageState.STARTED)
-        .exclude(budget_period_ids__contains=[period.pk])
         .select_for_update()
         .order_by("pk")
         .values_list("pk", "hold_usd")

@@ -2,11 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from billing.models import PeriodKind
+from django.core.exceptions import ValidationError
+from django.db import models
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # of a budget that never resets
+
+
+class PeriodKind(models.TextChoices):
+    DAY = "day", "Day"
+    WEEK = "week", "Week"
+    MONTH = "month", "Month"
+    TOTAL = "total", "Total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +44,9 @@ def period_at(moment: datetime, *, kind: str, time_zone: str) -> Period:
         datetime.combine(first, time(), zone).astimezone(UTC),
         datetime.combine(after, time(), zone).astimezone(UTC),
     )
+
+
+def validate_time_zone(name: str) -> None:
+    """Raise `ValidationError` unless the zone exists."""
+    if name not in available_timezones():
+        raise ValidationError(f"There is no time zone {name!r}.")

@@ -5,14 +5,12 @@ from decimal import Decimal
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
 from django.test import override_settings
 
 from billing import books, ledger, sweeper
 from billing.errors import BudgetExceeded
 from billing.models import Budget, Outcome, UsageRecord, UsageState
 from billing.pricing import TokenUsage
-from core.errors import DependencyDown
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -191,27 +189,6 @@ async def test_a_value_the_database_refuses_fails_alone(tenant: Tenant) -> None:
     assert await amounts(tenant) == (Decimal(0), Decimal("0.05"))
 
 
-async def test_a_lost_connection_loses_no_settlement(tenant: Tenant) -> None:
-    made = attempt(tenant)
-    await ledger.hold(made)
-    await in_thread(_end_writers_connection)()
-
-    await ledger.settle(settlement(made))
-
-    assert await amounts(tenant) == (Decimal("0.03"), Decimal(0))
-
-
-async def test_a_hold_whose_commit_is_unknown_leaves_nothing_held(tenant: Tenant) -> None:
-    await ledger.hold(attempt(tenant, "0.01"))
-    await in_thread(_end_writers_connection)()
-
-    with pytest.raises(DependencyDown):
-        await ledger.hold(attempt(tenant, "0.50"))
-    await ledger.drain()
-
-    assert await amounts(tenant) == (Decimal(0), Decimal("0.01"))
-
-
 @override_settings(LEASE_SECONDS=0.05)
 async def test_a_call_whose_process_died_is_settled_for_what_is_known(tenant: Tenant) -> None:
     made = attempt(tenant, "0.40", input_tokens=1_000)
@@ -243,16 +220,3 @@ async def test_a_sweep_that_comes_too_late_changes_nothing(tenant: Tenant) -> No
     await ledger.settle(late)  # its lease was renewed between the look and the stroke
 
     assert (await UsageRecord.objects.aget()).state == UsageState.STARTED
-
-
-def _end_writers_connection() -> None:
-    """Cut the writer's connection, as a network would: it hears of it with its next statement."""
-    pid = ledger._writer.submit(_backend_pid).result()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-
-
-def _backend_pid() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
