@@ -1,0 +1,143 @@
+"""The socket of one conversation: commands in, events out (`docs/websocket.md`)."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+from uuid import UUID
+
+import structlog
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from accounts.models import User
+from accounts.principal import Principal
+from accounts.services import principal_for
+from chat import events, generation, services
+from chat.database import in_thread
+from chat.events import Command, Send, Stop, Subscribe
+from chat.models import Conversation, Message
+from chat.reader import follow
+from core.errors import AppError, NotFound
+
+logger = structlog.get_logger(__name__)
+
+INTERNAL_ERROR = 1011
+SIGNED_OUT = 4401
+FORBIDDEN = 4403
+NOT_FOUND = 4404
+WRONG_VERSION = 4406
+CLOSE_CODES = {401: SIGNED_OUT, 403: FORBIDDEN, 404: NOT_FOUND}
+
+
+class SignedOut(AppError):
+    """Nobody is signed in on this connection, or no longer."""
+
+    code = "signed_out"
+    http_status = 401
+
+
+class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Shows a conversation as it grows, and takes questions and stops."""
+
+    # Content is read from the log, and wake-ups come through `chat.wakes`: one subscription for
+    # all viewers of this process, and a socket that opens also while Redis is away.
+    channel_layer_alias = ""
+
+    _viewer: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Accept first: a browser is told the code only of a connection that was open."""
+        offered = self.scope["subprotocols"]
+        await self.accept(subprotocol=events.VERSION if events.VERSION in offered else None)
+        if offered and events.VERSION not in offered:
+            await self.close(WRONG_VERSION)
+            return
+        self._conversation: UUID = self.scope["url_route"]["kwargs"]["conversation_id"]
+        try:
+            await in_thread(self._check_access)
+        except AppError as error:
+            await self._refuse(error)
+
+    async def disconnect(self, code: int) -> None:
+        """Forget the viewer; the answer goes on."""
+        if self._viewer is not None:
+            self._viewer.cancel()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take one command; what it brings about is told by the viewer's task."""
+        command: Command | None = None
+        try:
+            command = events.decode_command(text_data or bytes_data or b"")
+            principal = await in_thread(self._check_access)
+            await self._obey(command, principal)
+        except SignedOut as error:
+            await self._refuse(error)
+        except AppError as error:
+            request = command.client_request_id if isinstance(command, Send) else None
+            await self._send(events.Error(error.code, error.message, request))
+
+    async def _obey(self, command: Command, principal: Principal) -> None:
+        match command:
+            case Subscribe(message, cursor):
+                await in_thread(self._check_answer, message)
+                self._view(message, cursor)
+            case Send():
+                await self._ask(command, principal)
+            case Stop(message):
+                await in_thread(services.stop, principal=principal, message_id=message)
+                await generation.stop(message)
+
+    async def _ask(self, command: Send, principal: Principal) -> None:
+        turn = await in_thread(
+            services.send_message,
+            principal=principal,
+            conversation_id=self._conversation,
+            question=services.Question(
+                text=command.text,
+                client_request_id=command.client_request_id,
+                parent=command.parent,
+                model=command.model or "",
+            ),
+        )
+        await generation.start(turn)
+        if self._viewer is None:
+            shown = events.Turn(turn.question, command.text, turn.answer, command.client_request_id)
+            await self._send(shown)
+            self._view(turn.answer, 0)
+
+    def _view(self, answer: UUID, cursor: int) -> None:
+        if self._viewer is not None:
+            self._viewer.cancel()
+        self._viewer = asyncio.create_task(self._show(answer, cursor))
+
+    async def _show(self, answer: UUID, cursor: int) -> None:
+        """Send what happens from here on; a reader that stalls holds up nobody but itself."""
+        try:
+            async with aclosing(follow(self._conversation, answer, cursor)) as news:
+                async for event in news:
+                    await self._send(event)
+        except Exception:  # the edge of a task that nobody awaits
+            logger.exception("chat.viewer_failed")
+            await self.close(INTERNAL_ERROR)
+
+    async def _send(self, event: events.Event) -> None:
+        await self.send(text_data=events.encode(event).decode())
+
+    async def _refuse(self, error: AppError) -> None:
+        await self._send(events.Error(error.code, error.message))
+        await self.close(CLOSE_CODES.get(error.http_status, INTERNAL_ERROR))
+
+    def _check_access(self) -> Principal:
+        """Return who is signed in now: the session may have ended since the last command."""
+        session: Any = self.scope["session"]
+        user = User.objects.filter(pk=self.scope["user"].pk, is_active=True).first()
+        if user is None or not session.exists(session.session_key):
+            raise SignedOut("You are signed out. Sign in again to go on.")
+        principal = principal_for(user)
+        if not Conversation.objects.visible_to(principal).filter(pk=self._conversation).exists():
+            raise NotFound("There is no such conversation.")
+        return principal
+
+    def _check_answer(self, message_id: UUID) -> None:
+        answers = Message.objects.filter(conversation_id=self._conversation, role="assistant")
+        if not answers.filter(pk=message_id).exists():
+            raise NotFound("There is no such answer.")

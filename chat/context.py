@@ -1,0 +1,81 @@
+"""What a model is told: the words in force, then the conversation up to the question."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.principal import Principal
+from accounts.services import principal_for
+from chat.models import Message
+from llm.types import Call, ChatRequest, PromptUsed
+from llm.types import Message as Said
+from prompts.errors import PromptNotFound
+from prompts.services import RenderedPrompt, render_for_call
+
+PROMPT = "chat-system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All that is known about an answer before a model is asked."""
+
+    principal: Principal
+    request_id: str  # the answer's id: the usage record names its message
+    model: str
+    said: tuple[Said, ...]
+    variables: dict[str, Any]
+
+
+def load(answer_id: UUID) -> Context:
+    """Return the context of an answer; raise `PermissionDenied` if the person may no longer ask."""
+    answer = Message.objects.select_related("conversation__user", "conversation__organization").get(
+        pk=answer_id
+    )
+    conversation = answer.conversation
+    user = conversation.user
+    return Context(
+        principal=principal_for(user, conversation.organization),
+        request_id=answer_id.hex,
+        model=conversation.model,
+        said=tuple(
+            Said(role="user" if message.role == "user" else "assistant", content=message.text)
+            for message in conversation.branch()
+            if message.text and message.pk != answer_id
+        ),
+        variables={
+            "user_name": user.get_full_name() or user.get_username(),
+            "today": timezone.localdate().isoformat(),
+        },
+    )
+
+
+async def request_for(context: Context) -> tuple[ChatRequest, Call]:
+    """Return what to ask of the model, with the prompt that is in production now."""
+    prompt = await _prompt(context)
+    request = ChatRequest(
+        model=context.model,
+        messages=(*(prompt.messages if prompt else ()), *context.said),
+        temperature=prompt.settings.temperature if prompt else None,
+        max_tokens=prompt.settings.max_tokens if prompt else None,
+    )
+    call = Call(
+        principal=context.principal,
+        surface="chat",
+        request_id=context.request_id,
+        prompt=PromptUsed(prompt.name, prompt.version) if prompt else None,
+    )
+    return request, call
+
+
+async def _prompt(context: Context) -> RenderedPrompt | None:
+    """Return the chat's words; an organization that has written none is served without."""
+    try:
+        return await render_for_call(
+            organization_id=context.principal.organization_id,
+            name=PROMPT,
+            variables=context.variables,
+        )
+    except PromptNotFound:
+        return None
