@@ -101,6 +101,9 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         prompt = _prompt_for(request, prompt_id, "prompts.add_promptversion")
         if request.method != "POST":
             return self._editor(request, prompt, VersionEditor(_start(request, prompt)))
+        is_published = "publish" in request.POST
+        if is_published and not request.user.has_perm("prompts.change_promptlabel"):
+            raise PermissionDenied
         editor = VersionEditor(_start(request, prompt), request.POST)
         if not editor.is_valid():
             return self._editor(request, prompt, editor)
@@ -112,7 +115,10 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             editor.problem = error.message
             return self._editor(request, prompt, editor)
         self._tell(request, prompt, f"Version {version.number} is saved.")
-        if "publish" in request.POST:
+        if editor.found:
+            text = f"Callers must send what the text newly asks for: {', '.join(editor.found)}."
+            self.message_user(request, text, messages.WARNING)
+        if is_published:
             self._move(request, prompt, version.number, PRODUCTION)
         return HttpResponseRedirect(_url("change", prompt))
 
@@ -125,8 +131,6 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return HttpResponseRedirect(_url("change", prompt))
 
     def _move(self, request: HttpRequest, prompt: Prompt, number: int, label: str) -> None:
-        if not request.user.has_perm("prompts.change_promptlabel"):
-            raise PermissionDenied
         try:
             services.move_label(prompt=prompt, number=number, name=label, moved_by=_user(request))
         except AppError as error:

@@ -20,12 +20,12 @@ from prompts.models import PromptVersion
 from prompts.rendering import MAX_MESSAGES, compile_content, declare_missing
 
 MAX_VARIABLES = 100
+ROLES = [(role, role.capitalize()) for role in get_args(Role)]
+TYPES = [(kind, kind) for kind in get_args(VariableType)]
 
 
 class MessageForm(forms.Form):
-    role = forms.ChoiceField(
-        choices=[(role, role.capitalize()) for role in get_args(Role)], initial="user"
-    )
+    role = forms.ChoiceField(choices=ROLES, initial="user")
     template = forms.CharField(
         label="Text",
         required=False,
@@ -41,9 +41,7 @@ class MessageForm(forms.Form):
 
 class VariableForm(forms.Form):
     name = forms.CharField(max_length=100)
-    type = forms.ChoiceField(
-        choices=[(kind, kind) for kind in get_args(VariableType)], initial="text"
-    )
+    type = forms.ChoiceField(choices=TYPES, initial="text")
     required = forms.BooleanField(required=False, initial=True)
     default = forms.CharField(
         required=False,
@@ -115,15 +113,16 @@ class VersionEditor:
         )
         self.settings = SettingsForm(sent, initial=old.get("settings"))
         self.content = PromptContent(messages=())
+        self.found: list[str] = []  # variables that the text uses and nobody had declared
         self.problem = ""
 
     @property
     def has_more_messages(self) -> bool:
-        return any(form.has_changed() for form in self.messages.extra_forms)
+        return _has_entries(self.messages)
 
     @property
     def has_more_variables(self) -> bool:
-        return any(form.has_changed() for form in self.variables.extra_forms)
+        return _has_entries(self.variables)
 
     @property
     def note(self) -> str:
@@ -139,8 +138,11 @@ class VersionEditor:
             self.problem = "Some fields are wrong; each says what it needs."
             return False
         try:
-            self.content = declare_missing(self._read())
+            written = self._read()
+            self.content = declare_missing(written)
             compile_content(self.content)
+            added = self.content.variables[len(written.variables) :]
+            self.found = [variable.name for variable in added]
         except AppError as error:
             self.problem = error.message
         return not self.problem
@@ -154,6 +156,11 @@ class VersionEditor:
             variables=tuple(variable for variable in variables if variable),
             settings=ModelSettings(settings["temperature"], settings["max_tokens"]),
         )
+
+
+def _has_entries(rows: Any) -> bool:
+    """Return whether somebody wrote into the empty rows of a formset."""
+    return rows.is_bound and any(form.has_changed() for form in rows.extra_forms)
 
 
 def _as_row(variable: dict[str, Any]) -> dict[str, Any]:

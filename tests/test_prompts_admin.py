@@ -84,7 +84,9 @@ def test_a_text_is_enough_for_a_version_and_its_variables_are_found(
     )
     assert (version.author, version.note) == (boss, "start")
     assert prompt.labels.get(name="production").version == version
-    assert "Version 1 is now “production”." in response.content.decode()
+    shown = response.content.decode()
+    assert "Version 1 is now “production”." in shown
+    assert "Callers must send what the text newly asks for: name, place." in shown
 
 
 def test_everything_about_a_version_can_be_said(client: Client, boss: User, prompt: Prompt) -> None:
@@ -177,16 +179,22 @@ def test_a_button_rolls_back(client: Client, boss: User, prompt: Prompt) -> None
     assert "Version 1 is now “production”." in history
 
 
-@pytest.mark.parametrize("sent", [{}, {"number": "7", "label": "production"}, {"number": "x"}])
+@pytest.mark.parametrize(
+    ("sent", "problem"),
+    [
+        ({}, "A label has small letters"),
+        ({"number": "7", "label": "production"}, "has no version 7"),
+        ({"number": "x", "label": "production"}, "has no version 0"),
+    ],
+)
 def test_a_label_that_cannot_move_says_why(
-    client: Client, boss: User, prompt: Prompt, sent: dict[str, str]
+    client: Client, boss: User, prompt: Prompt, sent: dict[str, str], problem: str
 ) -> None:
     publish(prompt, "First.")
 
     response = client.post(page("prompt_move_label", prompt.pk), sent, follow=True)
 
-    assert response.status_code == 200
-    assert "errorlist" in response.content.decode() or 'class="error"' in response.content.decode()
+    assert problem in response.content.decode()
     assert prompt.labels.get().version.number == 1
 
 
