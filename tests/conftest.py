@@ -16,6 +16,7 @@ from tests.servers import Account, Server, Site, end_connections, running_server
 
 if TYPE_CHECKING:
     from llm.types import Call
+    from tests.chat_support import Person
     from tests.vendor import FakeVendor
 
 
@@ -97,6 +98,28 @@ def call(transactional_db: None) -> "Call":
     from tests.llm_support import call_by
 
     return call_by(Organization.objects.create(name="Acme", slug="acme"))
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> "Person":
+    """A person with an account, signed in, and the demo's models to ask."""
+    from llm import demo
+    from tests.chat_support import Person
+
+    demo.seed()
+    return Person("alice", Organization.objects.create(name="Acme", slug="acme"))
+
+
+@pytest.fixture
+async def chat_loop(tidy_loop: None) -> AsyncIterator[None]:
+    """Let no answer go on when the test's event loop ends."""
+    from channels.layers import get_channel_layer
+
+    from chat import generation
+
+    yield
+    await generation.shut_down()
+    await get_channel_layer().flush()
 
 
 @pytest.fixture(scope="session")
