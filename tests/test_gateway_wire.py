@@ -51,7 +51,12 @@ def test_null_is_as_good_as_absent() -> None:
 
 
 def test_an_earlier_answer_of_the_official_client_may_be_sent_back() -> None:
-    earlier: dict[str, Any] = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": []}
+    earlier: dict[str, Any] = {
+        "role": "assistant",
+        "content": "Hi",
+        "refusal": None,
+        "annotations": [],
+    }
 
     request = parse(messages=[*MESSAGES, earlier, *MESSAGES]).as_request()
 
