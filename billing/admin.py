@@ -1,8 +1,11 @@
 """Money for staff: prices are added, budgets edited, and what was used is only shown."""
 
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Prefetch, Q
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
@@ -11,6 +14,8 @@ from billing import prices
 from billing.models import Budget, BudgetPeriod, Price, UsageRecord
 from billing.money import as_text
 from billing.price_json import price_from_json
+
+A_YEAR = timedelta(days=366)
 
 
 class ReadOnly:
@@ -79,7 +84,7 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                 ]
             },
         ),
-        ("Money", {"fields": ["price_used", "hold_usd", "cost", "budgets"]}),
+        ("Money", {"fields": ["price_used", "hold", "cost", "budgets"]}),
     )
 
     @admin.display(ordering="user_name")
@@ -103,6 +108,10 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         if record.cost_usd is not None:
             return f"{as_text(record.cost_usd)}{' (estimated)' if record.is_estimated else ''}"
         return "running" if record.state == "started" else "unpriced"
+
+    @admin.display(description="held before the call")
+    def hold(self, record: UsageRecord) -> str:
+        return as_text(record.hold_usd)
 
     @admin.display(ordering="outcome", description="outcome")
     def outcome_shown(self, record: UsageRecord) -> str:
@@ -130,7 +139,17 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A price is never edited: adding a new one ends the one before."""
 
-    list_display = ["provider", "model", "input_usd", "output_usd", "valid_from", "valid_to"]
+    list_display = [
+        "provider",
+        "model",
+        "input_shown",
+        "cached_input_shown",
+        "cache_write_shown",
+        "output_shown",
+        "valid_from",
+        "valid_to",
+        "source",
+    ]
     list_filter = ["provider"]
     search_fields = ["provider", "model"]
     fields = [
@@ -141,6 +160,22 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "cache_write_usd",
         "output_usd",
     ]
+
+    @admin.display(description="input", ordering="input_usd")
+    def input_shown(self, price: Price) -> str:
+        return as_text(price.input_usd)
+
+    @admin.display(description="cached input", ordering="cached_input_usd", empty_value="as input")
+    def cached_input_shown(self, price: Price) -> str | None:
+        return None if price.cached_input_usd is None else as_text(price.cached_input_usd)
+
+    @admin.display(description="cache write", ordering="cache_write_usd", empty_value="as input")
+    def cache_write_shown(self, price: Price) -> str | None:
+        return None if price.cache_write_usd is None else as_text(price.cache_write_usd)
+
+    @admin.display(description="output", ordering="output_usd")
+    def output_shown(self, price: Price) -> str:
+        return as_text(price.output_usd)
 
     def save_model(
         self, request: HttpRequest, obj: Price, form: ModelForm[Price], change: bool
@@ -164,10 +199,29 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """The last year; the amounts are the ledger's."""
+
     model = BudgetPeriod
-    fields = ["starts_at", "ends_at", "spent_usd", "held_usd"]
+    verbose_name_plural = "periods of the last year"
+    fields = ["starts_at", "ends_at", "spent", "held"]
+    readonly_fields = ["spent", "held"]
     ordering = ["-starts_at"]
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now() - A_YEAR))
+        )
+
+    @admin.display
+    def spent(self, period: BudgetPeriod) -> str:
+        return as_text(period.spent_usd)
+
+    @admin.display
+    def held(self, period: BudgetPeriod) -> str:
+        return as_text(period.held_usd)
 
 
 @admin.register(Budget)
@@ -179,28 +233,65 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "organization",
         "user",
         "api_key",
-        "limit",
         "period",
-        "is_hard",
+        "limit",
         "spent",
+        "held",
+        "room",
+        "is_hard",
+        "is_active",
     ]
     list_select_related = ["organization", "user", "api_key"]
     list_filter = ["organization", "period", "is_hard", "is_active"]
     search_fields = ["name"]
     autocomplete_fields = ["organization", "user", "api_key"]
+    readonly_fields = ["spent", "held", "room"]
     inlines = [BudgetPeriodInline]
+    fieldsets = (
+        (None, {"fields": ["name", "limit_usd", "is_hard", "is_active"]}),
+        ("Now", {"fields": ["spent", "held", "room"]}),
+        (
+            "Whose and when",
+            {
+                "fields": ["organization", "user", "api_key", "period", "time_zone"],
+                "description": "With a user or a key it limits only what they spend. This cannot "
+                "be changed later: add another budget instead.",
+            },
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("periods")
+        current = Prefetch("periods", BudgetPeriod.objects.current(), to_attr="current_periods")
+        return super().get_queryset(request).prefetch_related(current)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show amounts of a budget that there is."""
+        return [part for part in self.fieldsets or () if obj or part[0] != "Now"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep whose a budget is and its calendar: what it has counted would be wrong."""
+        fixed = ["organization", "user", "api_key", "period", "time_zone"] if obj else []
+        return [*self.readonly_fields, *fixed]
 
     @admin.display(ordering="limit_usd")
     def limit(self, budget: Budget) -> str:
         return as_text(budget.limit_usd)
 
-    @admin.display(description="spent (and held) now")
+    @admin.display
     def spent(self, budget: Budget) -> str:
-        now = timezone.now()
-        for period in budget.periods.all():
-            if period.starts_at <= now and (period.ends_at is None or now < period.ends_at):
-                return f"{as_text(period.spent_usd)} ({as_text(period.held_usd)})"
-        return "$0.00"
+        return as_text(_now(budget).spent_usd)
+
+    @admin.display
+    def held(self, budget: Budget) -> str:
+        return as_text(_now(budget).held_usd)
+
+    @admin.display
+    def room(self, budget: Budget) -> str:
+        period = _now(budget)
+        return as_text(max(Decimal(0), budget.limit_usd - period.spent_usd - period.held_usd))
+
+
+def _now(budget: Any) -> BudgetPeriod:
+    """Return the period that is running; a period without a row has seen nothing."""
+    nothing = BudgetPeriod(spent_usd=Decimal(0), held_usd=Decimal(0))
+    return next(iter(getattr(budget, "current_periods", [])), nothing)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 import structlog
 
@@ -86,9 +86,10 @@ class Admission:
         if period.ends_at is not None:
             until = f"It resets on {period.ends_at:%-d %B %Y at %H:%M} UTC."
             retry_after = (period.ends_at - self.now).total_seconds()
+        left, needed = as_text(room, ROUND_DOWN), as_text(hold, ROUND_UP)
         return BudgetExceeded(
-            f"The budget “{budget.name}” has {as_text(room)} left of {as_text(budget.limit_usd)}; "
-            f"this call may cost up to {as_text(hold)}. {until}",
+            f"The budget “{budget.name}” has {left} left of {as_text(budget.limit_usd)}; "
+            f"this call may cost up to {needed}. {until}",
             retry_after=retry_after,
             details={
                 "budget": budget.name,

@@ -3,7 +3,7 @@
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MinValueValidator
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -79,7 +79,7 @@ class Budget(models.Model):
         ApiKey, models.CASCADE, null=True, blank=True, related_name="budgets"
     )
     name = models.CharField(max_length=200)
-    limit_usd = UsdField("limit, USD", validators=[MinValueValidator(0)])
+    limit_usd = UsdField("limit, USD")
     period = models.CharField(max_length=10, choices=PeriodKind, default=PeriodKind.MONTH)
     time_zone = models.CharField(
         max_length=64,
@@ -104,6 +104,19 @@ class Budget(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Refuse a budget for a person or a key of another organization: it would never count."""
+        if self.user and not self.user.memberships.filter(organization=self.organization_id):
+            raise ValidationError({"user": "This person is not a member of the organization."})
+        if self.api_key and self.api_key.organization_id != self.organization_id:
+            raise ValidationError({"api_key": "This key belongs to another organization."})
+
+
+class BudgetPeriodQuerySet(models.QuerySet["BudgetPeriod"]):
+    def current(self) -> Self:
+        now = timezone.now()
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now), starts_at__lte=now)
+
 
 class BudgetPeriod(models.Model):
     """What was spent and is held on a budget between two moments; without a row it is nothing."""
@@ -115,6 +128,8 @@ class BudgetPeriod(models.Model):
     opening_usd = UsdField(default=0)
     spent_usd = UsdField(default=0)
     held_usd = UsdField(default=0)
+
+    objects = BudgetPeriodQuerySet.as_manager()
 
     class Meta:
         ordering = ["budget", "-starts_at"]

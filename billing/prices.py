@@ -1,12 +1,11 @@
 """Prices: which one is in force, how a new one is set, where the first ones come from."""
 
 from decimal import Decimal
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from genai_prices import Usage, calc_price
-from genai_prices.types import TieredPrices
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ModelPrice, TieredPrices
 
 from billing.models import Price
 from billing.pricing import PriceSnapshot
@@ -45,7 +44,7 @@ def set_price(
         source=source,
         **cache_usd,
     )
-    _prices.clear()
+    transaction.on_commit(_prices.clear)
     return added
 
 
@@ -53,17 +52,21 @@ def seed_from_catalog(provider: str, vendor_id: str | None, model: str) -> Price
     """Set the public price of a vendor's model; `None` if it has none, or one is set already."""
     if Price.objects.in_force().filter(provider=provider, model=model).exists():
         return None
-    found = _from_catalog(vendor_id, model)
-    if found is None:
+    listed = _from_catalog(vendor_id, model)
+    if listed is None:
         return None
+    input_usd, output_usd = _base(listed.input_mtok), _base(listed.output_mtok)
+    if input_usd is None or output_usd is None:
+        return None
+    is_tiered = any(isinstance(price, TieredPrices) for price in vars(listed).values())
     return set_price(
         provider=provider,
         model=model,
-        input_usd=found.input_usd,
-        output_usd=found.output_usd,
-        cached_input_usd=found.cached_input_usd,
-        cache_write_usd=found.cache_write_usd,
-        source=CATALOG,
+        input_usd=input_usd,
+        output_usd=output_usd,
+        cached_input_usd=_base(listed.cache_read_mtok),
+        cache_write_usd=_base(listed.cache_write_mtok),
+        source=f"{CATALOG}, base tier (long inputs cost more)" if is_tiered else CATALOG,
     )
 
 
@@ -80,28 +83,16 @@ def _load(key: tuple[str, str]) -> PriceSnapshot | None:
     )
 
 
-def _from_catalog(vendor_id: str | None, model: str) -> PriceSnapshot | None:
+def _from_catalog(vendor_id: str | None, model: str) -> ModelPrice | None:
     try:
-        prices = calc_price(Usage(input_tokens=1), model, provider_id=vendor_id).model_price
+        _, found = get_snapshot().find_provider_model(model, None, vendor_id, None)
     except LookupError:
         return None
-    taken = _base(prices.input_mtok)
-    given = _base(prices.output_mtok)
-    if taken is None or given is None:
-        return None
-    return PriceSnapshot(
-        input_usd=taken,
-        output_usd=given,
-        cached_input_usd=_base(prices.cache_read_mtok),
-        cache_write_usd=_base(prices.cache_write_mtok),
-    )
+    return found.get_prices(timezone.now())
 
 
-def _base(price: Decimal | TieredPrices | Any | None) -> Decimal | None:
-    """Return a price, or its first tier."""
-    if isinstance(price, TieredPrices):
-        price = price.base
-    return None if price is None else Decimal(str(price))
+def _base(price: Decimal | TieredPrices | None) -> Decimal | None:
+    return price.base if isinstance(price, TieredPrices) else price
 
 
 _prices: Cached[tuple[str, str], PriceSnapshot | None] = Cached(_load)

@@ -25,14 +25,14 @@ def sweep() -> int:
         return 0
     lapsed = UsageRecord.objects.filter(
         state=UsageState.STARTED, lease_expires_at__lt=timezone.now()
-    ).order_by("lease_expires_at")[:MOST_AT_ONCE]
-    entries = [Settle(_settlement(record)) for record in lapsed]
-    if not entries:
-        return 0
-    for result in ledger_writer.write(entries):
-        if result is not None:
-            raise result
-    return len(entries)
+    ).order_by("lease_expires_at")
+    count = 0
+    while entries := [Settle(_settlement(record)) for record in lapsed[:MOST_AT_ONCE]]:
+        for result in ledger_writer.write(entries):
+            if result is not None:
+                raise result
+        count += len(entries)
+    return count
 
 
 def _database_has_just_started() -> bool:
