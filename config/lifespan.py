@@ -2,6 +2,7 @@
 
 import gc
 
+import chat.generation
 import llm.service
 from billing import ledger
 from core import redis
@@ -36,6 +37,7 @@ def _start() -> None:
 
 
 async def _shut_down() -> None:
+    await chat.generation.shut_down()
     await llm.service.close()
     await ledger.drain()
     await redis.close()

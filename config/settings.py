@@ -137,6 +137,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # what the pages are written in
 TIME_ZONE = env.str("PARLEY_TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True

@@ -74,6 +74,7 @@ def test_nobody_sees_nothing(client: Client) -> None:
 
     assert response.status_code == 401
     assert response["WWW-Authenticate"] == "Bearer"
+    assert response.json()["error"]["code"] == "not_authenticated"
 
 
 def test_the_list_is_read_page_by_page_with_few_queries(
