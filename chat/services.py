@@ -103,7 +103,7 @@ def send_message(*, principal: Principal, conversation_id: UUID, question: Quest
     )
     if conversation is None:
         raise NotFound("There is no such conversation.")
-    if known := _known_turn(conversation, question.client_request_id):
+    if known := _known_turn(conversation, question):
         return known
     if conversation.messages.running().exists():
         raise GenerationRunning("Wait for the answer that is being written, or stop it.")
@@ -212,14 +212,17 @@ def _title(text: str) -> str:
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
 
 
-def _known_turn(conversation: Conversation, client_request_id: UUID) -> Turn | None:
-    question = conversation.messages.filter(client_request_id=client_request_id).first()
-    if question is None:
+def _known_turn(conversation: Conversation, question: Question) -> Turn | None:
+    """Return the turn that this very question has begun, if it was sent before."""
+    asked = conversation.messages.filter(client_request_id=question.client_request_id).first()
+    answer = asked.children.in_order().first() if asked else None
+    if asked is None or answer is None:
         return None
-    answer = question.children.in_order().first()
-    if answer is None:
-        raise NotFound("The answer to this question is gone.")
-    return Turn(conversation=conversation.pk, question=question.pk, answer=answer.pk, is_new=False)
+    if asked.text != question.text.strip():
+        raise InvalidRequest(
+            "Another question was sent with this id. Send it again.", param="client_request_id"
+        )
+    return Turn(conversation=conversation.pk, question=asked.pk, answer=answer.pk, is_new=False)
 
 
 def _add_turn(conversation: Conversation, question: Question) -> Turn:

@@ -89,7 +89,9 @@ class Window:
         self.events: list[list[Any]] = []
 
     async def command(self, type_: str, **fields: Any) -> None:
-        await self._communicator.send_to(text_data=msgspec.json.encode({"type": type_, **fields}).decode())
+        await self._communicator.send_to(
+            text_data=msgspec.json.encode({"type": type_, **fields}).decode()
+        )
 
     async def raw(self, frame: str) -> None:
         await self._communicator.send_to(text_data=frame)
@@ -133,9 +135,7 @@ class Window:
 
 
 def question(text: str, *, model: str = "", parent: uuid.UUID | None = None) -> services.Question:
-    return services.Question(
-        text=text, client_request_id=uuid.uuid4(), model=model, parent=parent
-    )
+    return services.Question(text=text, client_request_id=uuid.uuid4(), model=model, parent=parent)
 
 
 async def eventually(

@@ -29,5 +29,8 @@ async def test_an_answer_streams_to_its_end_with_what_it_cost(alice: Person) -> 
     assert window.html == message.html
     assert window.rest == ""
     assert usage[2:] == [
-        "demo-small", message.input_tokens, message.output_tokens, str(message.cost_usd)
+        "demo-small",
+        message.input_tokens,
+        message.output_tokens,
+        str(message.cost_usd),
     ]
