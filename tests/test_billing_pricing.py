@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from billing import prices
 from billing.models import Price
@@ -52,8 +53,6 @@ def test_the_worst_case_covers_every_way_a_call_can_end() -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_new_price_ends_the_one_before_and_is_used_at_once() -> None:
-    from asgiref.sync import sync_to_async
-
     set_price = sync_to_async(prices.set_price)
     await set_price(provider="acme", model="m", input_usd=Decimal(1), output_usd=Decimal(2))
     assert await prices.price_for("acme", "m") == PriceSnapshot(Decimal(1), Decimal(2))
@@ -81,3 +80,14 @@ def test_the_public_list_prices_a_known_model_once() -> None:
     assert prices.seed_from_catalog("openai", "openai", "gpt-4o-mini") is None
     assert prices.seed_from_catalog("openai", "openai", "no-such-model") is None
     assert Price.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_price_in_tiers_is_taken_at_its_base_and_says_so() -> None:
+    added = prices.seed_from_catalog("gemini", "google", "gemini-2.5-pro")
+
+    assert added is not None
+    assert (added.input_usd, added.output_usd) == (Decimal("1.25"), Decimal(10))
+    assert added.cached_input_usd == Decimal("0.125")
+    assert added.cache_write_usd is None
+    assert "base tier" in added.source
