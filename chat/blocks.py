@@ -1,7 +1,6 @@
 """Which blocks of an answer are finished while it is still being written."""
 
 import re
-from itertools import pairwise
 
 from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
@@ -12,15 +11,17 @@ from chat.markdown import parser
 DEFINITION = re.compile(r"^[ >*+-]*\[[^\]\n]+\]:", re.MULTILINE)
 FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})")
 
+ALWAYS_CLOSED = {"heading_open", "hr", "maths"}
+OPEN_TO_BLANK_LINES = {"bullet_list_open", "ordered_list_open", "code_block"}
+
 _parser = parser()
 
 
 class Blocks:
     """Takes the text as it comes and gives back the source of blocks that nothing can change.
 
-    All but the last block of what is there are finished: Markdown's blocks are made of lines, and
-    no later line reaches behind the block it stands in. Only a link's definition does, and
-    `has_definition` tells of one.
+    Markdown's blocks are made of lines, and no later line reaches behind the block it stands in.
+    Only a link's definition does, and `has_definition` tells of one.
     """
 
     def __init__(self) -> None:
@@ -57,13 +58,25 @@ def _is_open_fence(text: str) -> bool:
 
 def _finished(lines: str) -> int:
     """Return how much of the text, which ends with a whole line, belongs to finished blocks."""
-    starts = _starts(lines)
     offsets = [0, *(end.end() for end in re.finditer("\n", lines))]
-    for start, following in pairwise(starts):
-        source = lines[offsets[start] : offsets[following]]
-        if _waits_for_its_end(source):
-            return offsets[start]
-    return offsets[starts[-1]] if starts else 0
+    blocks = _blocks(lines)
+    finished = 0
+    for position, block in enumerate(blocks):
+        start, end = block.map or (0, 0)
+        is_last = position == len(blocks) - 1
+        source = lines[offsets[start] : offsets[end]]
+        if _waits_for_its_end(source) or (is_last and not _is_closed(block, offsets, end)):
+            break
+        finished = len(lines) if is_last else offsets[_start(blocks[position + 1])]
+    return finished
+
+
+def _is_closed(block: Token, offsets: list[int], end: int) -> bool:
+    """Return whether the last block of the text can have no further line."""
+    if block.type in ALWAYS_CLOSED:
+        return True
+    # What follows it can only be blank lines, and those end most blocks.
+    return block.type not in OPEN_TO_BLANK_LINES and end < len(offsets) - 1
 
 
 def _waits_for_its_end(block: str) -> bool:
@@ -72,9 +85,13 @@ def _waits_for_its_end(block: str) -> bool:
     return bool(closing) and not block.rstrip().endswith(closing)
 
 
-def _starts(lines: str) -> list[int]:
-    """Return the first line of each block."""
+def _start(block: Token) -> int:
+    return block.map[0] if block.map else 0
+
+
+def _blocks(lines: str) -> list[Token]:
+    """Return the token that begins each block."""
     tokens: list[Token] = []
     state = StateBlock(lines, _parser, {}, tokens)
     _parser.block.tokenize(state, 0, state.lineMax)
-    return [token.map[0] for token in tokens if token.level == 0 and token.map]
+    return [token for token in tokens if token.level == 0 and token.map]

@@ -1,6 +1,6 @@
 """Code in colours: a few classes for what the eye looks for, and plain text for the rest.
 
-Pygments' own formatter wraps every bracket in a span, which is several times the text on the wire.
+Pygments' own formatter wraps every bracket in a span: several times the text on the wire.
 """
 
 from functools import lru_cache
@@ -53,7 +53,7 @@ def highlight(code: str, language: str) -> str:
     pieces = []
     for name, run in groupby(parts, key=lambda part: part[0]):
         text = escape("".join(text for _, text in run), quote=False)
-        pieces.append(f'<span class="{name}">{text}</span>' if name else text)
+        pieces.append(f'<i class="{name}">{text}</i>' if name else text)
     return "".join(pieces)
 
 

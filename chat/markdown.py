@@ -19,15 +19,14 @@ MATHML = {
 }
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "li"),
-    *("strong", "em", "s", "code", "pre", "a", "span", "div"),
+    *("strong", "em", "s", "code", "pre", "a", "i", "div"),
     *("table", "thead", "tbody", "tr", "th", "td"),
     *MATHML,
 }
 ATTRIBUTES = {
     "a": {"href", "title"},
     "ol": {"start"},
-    "pre": {"tabindex"},
-    "div": {"tabindex", "data-language"},
+    "pre": {"data-language"},
     "math": {"display"},
     "mo": {"stretchy", "fence", "form", "separator", "lspace", "rspace", "minsize", "maxsize"},
     "mi": {"mathvariant"},
@@ -40,8 +39,8 @@ ATTRIBUTES = {
     "menclose": {"notation"},
 }
 CLASSES = {
-    "span": highlight.NAMES,
-    "div": {"code-block", "table-scroll"},
+    "i": highlight.NAMES,
+    "div": {"table-scroll"},
     "th": {"left", "center", "right"},
     "td": {"left", "center", "right"},
 }
@@ -77,8 +76,7 @@ def _fence(
     language = token.info.split(maxsplit=1)[0] if token.info.strip() else ""
     code = highlight.highlight(token.content, language)
     label = f' data-language="{escapeHtml(language)}"' if language else ""
-    # What scrolls can be reached with the keyboard.
-    return f'<div class="code-block"{label}><pre tabindex="0"><code>{code}</code></pre></div>\n'
+    return f"<pre{label}><code>{code}</code></pre>\n"
 
 
 def _image(
@@ -101,7 +99,7 @@ def _table_open(
     options: OptionsDict,
     env: EnvType,
 ) -> str:
-    return '<div class="table-scroll" tabindex="0"><table>\n'
+    return '<div class="table-scroll"><table>\n'
 
 
 def _table_close(

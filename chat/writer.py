@@ -1,25 +1,16 @@
 """Turns the words of a model into the events of the log, joined so that they stay small."""
 
 import asyncio
+import time
 from uuid import UUID
 
 from chat import log, markdown, wakes
 from chat.blocks import Blocks
 from chat.events import Block, Delta, Logged
-
-# An event costs about twenty bytes beside its text. The first words go out as fast as they come;
-# the longer the answer grows, the more words share one event.
-SHORTEST_PAUSE = 0.03  # seconds between two events
-LONGEST_PAUSE = 0.15
-CHARACTERS_PER_SECOND_OF_PAUSE = 100_000
+from chat.pace import SHORTEST_WAIT, Pace
 
 LONG_SOURCE = 4_000  # characters; what takes longer to render does not hold up the others
 NOT_TEXT = str.maketrans({"\r": None, "\0": "\N{REPLACEMENT CHARACTER}"})
-
-
-def pause_after(length: int) -> float:
-    """Return how long to collect words when `length` characters are written."""
-    return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, length / CHARACTERS_PER_SECOND_OF_PAUSE))
 
 
 async def rendered(source: str) -> str:
@@ -38,6 +29,7 @@ class Writer:
         self._message = message
         self._blocks = Blocks()
         self._html: list[str] = []
+        self._pace = Pace()
         self._waiting: list[str] = []
         self._has_news = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -51,8 +43,9 @@ class Writer:
         """Write what was added, for as long as the task lives."""
         while True:
             await self._has_news.wait()
-            await asyncio.shield(self.flush())
-            await asyncio.sleep(pause_after(len(self.text)))
+            if self._pace.is_due(sum(map(len, self._waiting)), time.monotonic()):
+                await asyncio.shield(self.flush())
+            await asyncio.sleep(SHORTEST_WAIT)
 
     async def flush(self) -> None:
         """Write what was added until now."""
@@ -84,10 +77,28 @@ class Writer:
         await wakes.wake(wakes.answer(self._message))
 
     async def _write(self, text: str) -> None:
-        new: list[Logged] = [Delta(self.cursor + 1, text)]
-        if source := self._blocks.feed(text):
-            html = await rendered(source)
-            self._html.append(html)
-            new.append(Block(self.cursor + 2, html, self._blocks.open))
+        before = self._blocks.open
+        source = self._blocks.feed(text)
+        html = await rendered(source)
+        new = around_block(self.cursor, before, text, source, html)
+        self._html.append(html)
         self.text += text
+        self._pace.sent(new, text, time.monotonic())
         await self.append(*new)
+
+
+def around_block(cursor: int, before: str, text: str, source: str, html: str) -> list[Logged]:
+    """Return the events for `text` after what was open `before`, where `source` is finished.
+
+    What belongs to the block goes before it, and the rest after it: nothing is sent twice.
+    """
+    if not source:
+        return [Delta(cursor + 1, text)]
+    cut = max(0, len(source) - len(before))
+    new: list[Logged] = []
+    if cut:
+        new.append(Delta(cursor + 1, text[:cut]))
+    new.append(Block(cursor + len(new) + 1, html, before[len(source) :]))
+    if text[cut:]:
+        new.append(Delta(cursor + len(new) + 1, text[cut:]))
+    return new

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Membership, Organization, User
-from accounts.principal import Principal
 from accounts.services import principal_for
 from chat import services
 from chat.models import Message
@@ -29,12 +28,9 @@ class Person:
         self.user = User.objects.create_user(name)
         self.organization = organization
         Membership.objects.create(user=self.user, organization=organization)
+        self.principal = principal_for(self.user)
         self.browser = Client()
         self.browser.force_login(self.user)
-
-    @property
-    def principal(self) -> Principal:
-        return principal_for(self.user)
 
     def begin(self, text: str = "Hello", *, model: str = "demo-small") -> services.Turn:
         """Start a conversation, without writing its answer yet."""

@@ -3,15 +3,20 @@
 import { fragment } from "./html.js";
 import { preview } from "./preview.js";
 
+const SMOOTH_LENGTH = 4000; // characters of an open block; a longer one is shown as it comes
+const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+
 export class Answer {
-  constructor(element) {
+  /** `onGrown()` is called when the page has become longer. */
+  constructor(element, onGrown) {
     this.element = element;
+    this.onGrown = onGrown;
     this.blocks = element.querySelector(".answer-blocks");
     this.open = element.querySelector(".answer-open");
     this.notice = element.querySelector(".answer-notice");
     this.foot = element.querySelector(".answer-foot");
-    this.rest = this.open.textContent;
-    if (this.rest) preview(this.open, this.rest);
+    reachable(this.blocks);
+    this.showAll(this.open.textContent);
   }
 
   get id() {
@@ -44,13 +49,18 @@ export class Answer {
   }
 
   delta(text) {
-    this.showOpen(this.rest + text);
+    this.rest += text;
+    const isSmooth = !stillness.matches && !document.hidden && this.rest.length < SMOOTH_LENGTH;
+    if (isSmooth) this.reveal();
+    else this.showAll(this.rest);
   }
 
   block(html, rest, isWhole) {
     if (isWhole) this.blocks.replaceChildren();
-    this.blocks.append(fragment(html));
-    this.showOpen(rest);
+    const fresh = fragment(html);
+    reachable(fresh);
+    this.blocks.append(fresh);
+    this.showAll(rest);
   }
 
   usage(model, input, output, cost) {
@@ -64,10 +74,29 @@ export class Answer {
     this.notice.hidden = !message;
   }
 
-  showOpen(text) {
+  showAll(text) {
     this.rest = text;
+    this.shown = text.length;
     preview(this.open, text);
+    this.onGrown();
   }
+
+  /** Let the words that have come together appear one after the other. */
+  reveal() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = undefined;
+      if (this.shown >= this.rest.length) return;
+      this.shown += Math.ceil((this.rest.length - this.shown) / 12);
+      preview(this.open, this.rest.slice(0, this.shown));
+      this.onGrown();
+      this.reveal();
+    });
+  }
+}
+
+/** What scrolls sideways can be reached with the keyboard. */
+function reachable(root) {
+  for (const box of root.querySelectorAll("pre, .table-scroll")) box.tabIndex = 0;
 }
 
 /** Return an amount as the server writes it: cents, or as many digits as a small one needs. */

@@ -19,7 +19,7 @@ const statusLine = find("status");
 const buttons = { send: find("send"), stop: find("stop") };
 const scroll = new Scroll(find("jump"));
 const composer = new Composer(find("composer"), ask);
-let answer = new Answer(transcript.querySelector(".answer:last-child"));
+let answer = new Answer(transcript.querySelector(".answer:last-child"), () => scroll.grown());
 
 const socket = new Socket(`/ws/chat/${find("chat").dataset.conversation}/`, {
   onOpen: subscribe,
@@ -61,8 +61,8 @@ function take(event) {
   } else {
     answer.apply(event);
     if (name === "status") showState();
+    scroll.grown();
   }
-  scroll.grown();
 }
 
 function begin(questionId, text, answerId, clientRequestId) {
@@ -71,7 +71,7 @@ function begin(questionId, text, answerId, clientRequestId) {
   const shown = find("answer-template").content.cloneNode(true).querySelector(".answer");
   Object.assign(shown.dataset, { message: answerId, cursor: 0, status: "running" });
   transcript.append(question, shown);
-  answer = new Answer(shown);
+  answer = new Answer(shown, () => scroll.grown());
   composer.taken(clientRequestId);
   showState();
   scroll.toEnd();

@@ -11,11 +11,9 @@ export function preview(element, text) {
 }
 
 function code(language, source) {
-  const box = make("div", "code-block");
+  const box = make("pre");
   if (language) box.dataset.language = language;
-  const pre = make("pre");
-  pre.append(make("code", "", source));
-  box.append(pre);
+  box.append(make("code", "", source));
   return box;
 }
 
