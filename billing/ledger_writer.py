@@ -51,7 +51,8 @@ def write(entries: Sequence[Entry], *, may_be_written: bool = False) -> Results:
     for _ in range(TRIES):
         is_committing = False
         try:
-            opening.open_periods(missing)
+            if missing:
+                opening.open_periods(missing)
             with transaction.atomic():
                 results = _book(entries, may_be_written=may_be_written)
                 is_committing = True
