@@ -39,13 +39,11 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "started_at",
         "surface",
         "caller",
-        "model_served",
         "prompt",
-        "tokens_in",
-        "tokens_out",
+        "model_served",
+        "tokens",
         "cost",
-        "ttft_ms",
-        "duration_ms",
+        "first_token",
         "outcome_shown",
     ]
     list_filter = ["outcome", "surface", "provider", "is_cache_hit", "is_estimated", "organization"]
@@ -95,13 +93,14 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def prompt(self, record: UsageRecord) -> str:
         return f"{record.prompt_name} v{record.prompt_version}" if record.prompt_name else ""
 
-    @admin.display(description="in")
-    def tokens_in(self, record: UsageRecord) -> int:
-        return record.input_tokens + record.cached_input_tokens + record.cache_write_tokens
+    @admin.display(description="tokens in, out")
+    def tokens(self, record: UsageRecord) -> str:
+        usage = record.usage
+        return f"{usage.total_input:,} → {usage.total_output:,}"
 
-    @admin.display(description="out")
-    def tokens_out(self, record: UsageRecord) -> int:
-        return record.output_tokens + record.reasoning_tokens
+    @admin.display(ordering="ttft_ms", description="first token")
+    def first_token(self, record: UsageRecord) -> str:
+        return "" if record.ttft_ms is None else f"{record.ttft_ms:,} ms"
 
     @admin.display(ordering="cost_usd", description="cost")
     def cost(self, record: UsageRecord) -> str:

@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Organization, User
 from accounts.principal import Principal
 from billing.money import UsdField
 from billing.periods import PeriodKind, validate_time_zone
+from billing.pricing import TokenUsage
 from core.ids import new_id
 
 
@@ -236,3 +237,14 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model_served} for {self.request_id}"
+
+    @property
+    def usage(self) -> TokenUsage:
+        """The tokens of the attempt by class."""
+        return TokenUsage(
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            output_tokens=self.output_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+        )
