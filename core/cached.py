@@ -45,7 +45,8 @@ class Cached(Generic[Key, Value]):
     async def _refresh(self, key: Key) -> Value:
         started = time.monotonic()  # the value is as old as its query
         try:
-            value = await sync_to_async(self._load_now)(key)
+            # Callers share this load, so it may not wait for the thread that one of them blocks.
+            value = await sync_to_async(self._load_now, thread_sensitive=False)(key)
         finally:
             self._loading.pop(key, None)
         if len(self._values) >= MAX_ENTRIES:
