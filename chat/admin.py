@@ -20,6 +20,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes non
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
@@ -56,7 +59,16 @@ class ConversationAdmin(ReadOnlyAdmin):
 class MessageAdmin(ReadOnlyAdmin):
     """Messages with how they ended and what they took; the text is private."""
 
-    list_display = ["id", "person", "role", "status", "model_served", "tokens", "cost", "created_at"]
+    list_display = [
+        "id",
+        "person",
+        "role",
+        "status",
+        "model_served",
+        "tokens",
+        "cost",
+        "created_at",
+    ]
     list_filter = ["role", "status", "model_served", "created_at"]
     list_select_related = ["conversation__user"]
     date_hierarchy = "created_at"
@@ -80,6 +92,3 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="cost, USD", ordering="cost_usd")
     def cost(self, message: Message) -> str:
         return message.cost_text
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # one message of a thread; a conversation goes as a whole

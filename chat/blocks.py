@@ -11,6 +11,7 @@ from chat.markdown import parser
 DEFINITION = re.compile(r"^[ >*+-]*\[[^\]\n]+\]:", re.MULTILINE)
 FENCE = re.compile(r" {0,3}(?P<mark>`{3,}|~{3,})")
 
+BLANK_LINE = re.compile(r"\n[ \t]*\n")
 ALWAYS_CLOSED = {"heading_open", "hr", "maths"}
 OPEN_TO_BLANK_LINES = {"bullet_list_open", "ordered_list_open", "code_block"}
 
@@ -64,8 +65,9 @@ def _finished(lines: str) -> int:
     for position, block in enumerate(blocks):
         start, end = block.map or (0, 0)
         is_last = position == len(blocks) - 1
-        source = lines[offsets[start] : offsets[end]]
-        if _waits_for_its_end(source) or (is_last and not _is_closed(block, offsets, end)):
+        if _may_be_maths(block, lines[offsets[start] :]) or (
+            is_last and not _is_closed(block, offsets, end)
+        ):
             break
         finished = len(lines) if is_last else offsets[_start(blocks[position + 1])]
     return finished
@@ -79,10 +81,10 @@ def _is_closed(block: Token, offsets: list[int], end: int) -> bool:
     return block.type not in OPEN_TO_BLANK_LINES and end < len(offsets) - 1
 
 
-def _waits_for_its_end(block: str) -> bool:
-    """Return whether the block is text only until the end of its maths has come."""
-    closing = maths.opens(block)
-    return bool(closing) and not block.rstrip().endswith(closing)
+def _may_be_maths(block: Token, lines: str) -> bool:
+    """Return whether the block is text only until the end of its maths, before a blank line."""
+    is_begun = block.type != "maths" and bool(maths.opens(lines))
+    return is_begun and BLANK_LINE.search(lines) is None
 
 
 def _start(block: Token) -> int:

@@ -25,7 +25,7 @@ class Context:
     request_id: str  # the answer's id: the usage record names its message
     model: str
     said: tuple[Said, ...]
-    variables: dict[str, Any]
+    offered: dict[str, Any]  # to the prompt, which takes what it declares
 
 
 def load(answer_id: UUID) -> Context:
@@ -44,7 +44,7 @@ def load(answer_id: UUID) -> Context:
             for message in conversation.branch()
             if message.text and message.pk != answer_id
         ),
-        variables={
+        offered={
             "user_name": user.get_full_name() or user.get_username(),
             "today": timezone.localdate().isoformat(),
         },
@@ -75,7 +75,7 @@ async def _prompt(context: Context) -> RenderedPrompt | None:
         return await render_for_call(
             organization_id=context.principal.organization_id,
             name=PROMPT,
-            variables=context.variables,
+            context=context.offered,
         )
     except PromptNotFound:
         return None

@@ -127,7 +127,7 @@ async def test_an_answer_goes_on_when_nobody_looks(alice: Person, vendor: FakeVe
     message = await ended(turn.answer)
 
     assert (message.status, message.text) == (Status.COMPLETE, Answer().text)
-    usage = await UsageRecord.objects.aget(pk=message.usage_id)
+    usage = await usage_of(message)
     assert (usage.cost_usd, usage.surface) == (message.cost_usd, "chat")
 
 
@@ -143,7 +143,7 @@ async def test_a_stop_in_the_middle_ends_the_model_and_keeps_what_was_said(
     assert message.text.startswith("word word")
     assert len(message.text) < 2000
     assert message.html == markdown.render(message.text)
-    usage = await UsageRecord.objects.aget(pk=message.usage_id)
+    usage = await usage_of(message)
     assert (usage.outcome, usage.is_estimated) == (Outcome.STOPPED, True)
     assert message.cost_usd == usage.cost_usd
     await vendor_is_told(vendor)
@@ -343,6 +343,11 @@ async def stopped(person: Person, turn: services.Turn) -> Message:
     await sync_to_async(services.stop)(principal=person.principal, message_id=turn.answer)
     await generation.stop(turn.answer)
     return await ended(turn.answer)
+
+
+async def usage_of(message: Message) -> UsageRecord:
+    assert message.usage_id is not None
+    return await UsageRecord.objects.aget(pk=message.usage_id)
 
 
 async def vendor_is_told(vendor: FakeVendor) -> None:

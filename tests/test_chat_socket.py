@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.models import Membership
 from billing.models import Budget
-from chat import generation
+from chat import generation, services
 from chat.models import Message, Status
 from tests.chat_support import Person, ended, window
 from tests.vendor import Answer, FakeVendor
@@ -196,7 +196,7 @@ async def test_a_person_who_has_left_the_organization_is_shown_nothing(alice: Pe
         assert await page.event() == ["close", 4403]
 
 
-async def answered(person: Person) -> generation.services.Turn:
+async def answered(person: Person) -> services.Turn:
     """Return a turn whose answer, by the fake vendor, is complete."""
     turn = await person.begins(model="test-model")
     await generation.start(turn)

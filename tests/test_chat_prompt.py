@@ -1,0 +1,68 @@
+"""The chat speaks with a versioned prompt, and the books say with which version."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+import prompts.demo
+from billing.models import UsageRecord
+from chat import generation, services
+from core import cached
+from prompts import services as prompt_services
+from prompts.content import MessageTemplate, PromptContent
+from prompts.models import Prompt
+from tests.chat_support import Person, ended, question
+from tests.vendor import Answer, FakeVendor
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
+
+
+async def ask(person: Person, vendor: FakeVendor, after: services.Turn | None) -> services.Turn:
+    """Have a turn answered by the vendor, and return it when it has ended."""
+    vendor.script(Answer(text="Yes."))
+    if after is None:
+        turn = await person.begins(model="test-model")
+    else:
+        turn = await sync_to_async(services.send_message)(
+            principal=person.principal,
+            conversation_id=after.conversation,
+            question=question("And now?"),
+        )
+    await generation.start(turn)
+    await ended(turn.answer)
+    return turn
+
+
+def system_message(vendor: FakeVendor) -> str:
+    first: dict[str, Any] = vendor.requests[-1].body["messages"][0]
+    assert first["role"] == "system"
+    return str(first["content"])
+
+
+def publish(text: str) -> None:
+    prompt = Prompt.objects.get(name="chat-system")
+    content = PromptContent(messages=(MessageTemplate(role="system", template=text),))
+    version = prompt_services.add_version(prompt=prompt, content=content)
+    prompt_services.move_label(prompt=prompt, number=version.number)
+
+
+async def test_a_published_version_speaks_in_the_next_answer(
+    alice: Person, vendor: FakeVendor
+) -> None:
+    await sync_to_async(prompts.demo.seed)(alice.organization)
+    await vendor.aserve()
+
+    first = await ask(alice, vendor, after=None)
+    assert "You talk with alice" in system_message(vendor)
+    await sync_to_async(publish)("Answer like a pirate.")
+    await asyncio.sleep(cached.MAX_AGE)
+    await ask(alice, vendor, after=first)
+
+    assert system_message(vendor) == "Answer like a pirate."
+    used = [
+        (record.prompt_name, record.prompt_version)
+        async for record in UsageRecord.objects.order_by("started_at")
+    ]
+    assert used == [("chat-system", 1), ("chat-system", 2)]
