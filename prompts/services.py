@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import structlog
@@ -22,6 +23,7 @@ from prompts.rendering import CompiledPrompt, compile_content
 
 logger = structlog.get_logger(__name__)
 
+NONE: Mapping[str, Any] = MappingProxyType({})
 KEPT_VERSIONS = 256  # compiled, in each process
 
 
@@ -103,20 +105,34 @@ def move_label(
 
 
 def render(
-    *, organization_id: int, name: str, label: str = PRODUCTION, variables: Mapping[str, Any]
+    *,
+    organization_id: int,
+    name: str,
+    label: str = PRODUCTION,
+    variables: Mapping[str, Any] = NONE,
+    context: Mapping[str, Any] = NONE,
 ) -> RenderedPrompt:
-    """Return the words of the version that carries the label now."""
+    """Return the words of the version that carries the label now.
+
+    `variables` must be those that the version declares; of `context`, which is what the caller
+    knows anyway, it takes those it declares.
+    """
     with translate_outage():
         version = _load(LabelKey(organization_id, name, label))
-    return version.render(variables)
+    return version.render(variables, context)
 
 
 async def render_for_call(
-    *, organization_id: int, name: str, label: str = PRODUCTION, variables: Mapping[str, Any]
+    *,
+    organization_id: int,
+    name: str,
+    label: str = PRODUCTION,
+    variables: Mapping[str, Any] = NONE,
+    context: Mapping[str, Any] = NONE,
 ) -> RenderedPrompt:
     """Return the words of the version that carried the label within the last second."""
     version = await _labelled.get(LabelKey(organization_id, name, label))
-    return version.render(variables)
+    return version.render(variables, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +141,12 @@ class _Version:
     number: int
     compiled: CompiledPrompt
 
-    def render(self, values: Mapping[str, Any]) -> RenderedPrompt:
-        messages = self.compiled.render(values)
-        return RenderedPrompt(self.name, self.number, messages, self.compiled.content.settings)
+    def render(self, values: Mapping[str, Any], context: Mapping[str, Any]) -> RenderedPrompt:
+        content = self.compiled.content
+        declared = {variable.name for variable in content.variables}
+        taken = {name: value for name, value in context.items() if name in declared}
+        messages = self.compiled.render({**taken, **values})
+        return RenderedPrompt(self.name, self.number, messages, content.settings)
 
 
 def _load(key: LabelKey) -> _Version:
