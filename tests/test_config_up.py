@@ -40,7 +40,7 @@ def up(folder: Path, port: int, **extra: str) -> "subprocess.Popen[str]":
 
 def read_until(process: "subprocess.Popen[str]", sign: str) -> str:
     assert process.stdout is not None
-    output = ""
+    output: str = ""
     for line in process.stdout:
         output += line
         if sign in line:
