@@ -15,6 +15,8 @@ BLANK_LINE = re.compile(r"\n[ \t]*\n")
 ALWAYS_CLOSED = {"heading_open", "hr", "maths"}
 OPEN_TO_BLANK_LINES = {"bullet_list_open", "ordered_list_open", "code_block"}
 
+EAGER = 4_000  # characters; a longer block is read again only when a quarter has been added
+
 _parser = parser()
 
 
@@ -28,14 +30,18 @@ class Blocks:
     def __init__(self) -> None:
         self.open = ""  # of the blocks that are not finished
         self.has_definition = False
+        self._read_again_at = 0  # characters
 
     def feed(self, text: str) -> str:
         """Add text; return the source of the blocks that it finishes, often empty."""
         self.open += text
-        if "\n" not in text or _is_open_fence(self.open):
+        is_early = len(self.open) < self._read_again_at
+        if is_early or "\n" not in text or _is_open_fence(self.open):
             return ""
-        finished = _finished(self.open[: self.open.rindex("\n") + 1])
-        return self._take(finished)
+        source = self._take(_finished(self.open[: self.open.rindex("\n") + 1]))
+        is_long = not source and len(self.open) > EAGER
+        self._read_again_at = len(self.open) * 5 // 4 if is_long else 0
+        return source
 
     def finish(self) -> str:
         """Return the source of what was open to the end."""

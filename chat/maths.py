@@ -19,6 +19,7 @@ INLINE = re.compile(
     r"\\\((?P<a>.+?)\\\)|\$(?P<b>(?![\s$])(?:\\.|[^\\$\n])+?(?<!\s))\$(?![\w$])", re.DOTALL
 )
 FENCES = {"$$": "$$", "\\[": "\\]"}
+CLOSINGS = {"\\(": "\\)", "\\[": "\\]"}
 
 SIGNS = re.compile(r"[\\^_={}]")
 WORD = re.compile(r"[^\W\d_]{2,}")
@@ -43,14 +44,15 @@ def _block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> b
     if state.is_code_block(start_line):
         return False
     lines: list[str] = []
+    length = 0
     closing = opens(_line(state, start_line))
     for number in range(start_line, end_line if closing else start_line):
         line = _line(state, number).strip()
         lines.append(line)
-        source = "\n".join(lines)
-        if len(source) >= 4 and line.endswith(closing):
-            return _push_block(state, start_line, number + 1, source[2:-2], silent)
-        if not line or state.sCount[number] < state.blkIndent:
+        length += len(line) + 1
+        if length > len("$$$$") and line.endswith(closing):
+            return _push_block(state, start_line, number + 1, "\n".join(lines)[2:-2], silent)
+        if not line or length > LONGEST or state.sCount[number] < state.blkIndent:
             return False
     return False
 
@@ -73,7 +75,7 @@ def _line(state: StateBlock, number: int) -> str:
 
 
 def _inline(state: StateInline, silent: bool) -> bool:
-    if state.src[state.pos] not in "$\\":
+    if state.src[state.pos] not in "$\\" or not _may_end(state):
         return False
     found = DISPLAY.match(state.src, state.pos) or INLINE.match(state.src, state.pos)
     if found is None or not _is_maths(state, found):
@@ -84,6 +86,14 @@ def _inline(state: StateInline, silent: bool) -> bool:
         token.markup = found[0][:2]
     state.pos = found.end()
     return True
+
+
+def _may_end(state: StateInline) -> bool:
+    """Return whether what a backslash opens is closed soon: to look far each time takes long."""
+    closing = CLOSINGS.get(state.src[state.pos : state.pos + 2])
+    if closing is None:
+        return True
+    return state.src.find(closing, state.pos + 3, state.pos + LONGEST) >= 0
 
 
 def _is_maths(state: StateInline, found: re.Match[str]) -> bool:

@@ -21,10 +21,11 @@ async def rendered(source: str) -> str:
 
 
 class Writer:
-    """Writes one answer into its log. `text` and `cursor` always belong together."""
+    """Writes one answer into its log. `text`, `finished` and `cursor` always belong together."""
 
     def __init__(self, message: UUID) -> None:
         self.text = ""
+        self.finished = 0  # characters of the text in finished blocks
         self.cursor = 0
         self._message = message
         self._blocks = Blocks()
@@ -76,13 +77,19 @@ class Writer:
         await log.append(self._message, new)
         await wakes.wake(wakes.answer(self._message))
 
+    async def _fed(self, text: str) -> str:
+        if len(self._blocks.open) < LONG_SOURCE:
+            return self._blocks.feed(text)
+        return await asyncio.to_thread(self._blocks.feed, text)
+
     async def _write(self, text: str) -> None:
         before = self._blocks.open
-        source = self._blocks.feed(text)
+        source = await self._fed(text)
         html = await rendered(source)
         new = around_block(self.cursor, before, text, source, html)
         self._html.append(html)
         self.text += text
+        self.finished = len(self.text) - len(self._blocks.open)
         self._pace.sent(new, text, time.monotonic())
         await self.append(*new)
 
