@@ -1,6 +1,11 @@
 """Who a signed-in person acts for."""
 
+from importlib import import_module
+
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 
 from accounts.models import Membership, Organization, User
 from accounts.principal import Principal
@@ -27,3 +32,14 @@ def principal_for(
         user_id=user.pk,
         user_name=user.get_username(),
     )
+
+
+def signed_in(session_key: str | None) -> User | None:
+    """Return who the session belongs to now, for a connection that outlives a request.
+
+    `None` after signing out, a new password or the end of the account.
+    """
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = get_user(request)
+    return user if isinstance(user, User) else None

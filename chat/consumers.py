@@ -1,22 +1,21 @@
 """The socket of one conversation: commands in, events out (`docs/websocket.md`)."""
 
 import asyncio
+import time
 from contextlib import aclosing
-from typing import Any
 from uuid import UUID
 
 import structlog
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from accounts.models import User
 from accounts.principal import Principal
-from accounts.services import principal_for
+from accounts.services import principal_for, signed_in
 from chat import events, generation, services
 from chat.database import in_thread
 from chat.events import Command, Send, Stop, Subscribe
 from chat.models import Conversation, Message
 from chat.reader import follow
-from core.errors import AppError, NotFound
+from core.errors import AppError, DependencyDown, NotFound
 
 logger = structlog.get_logger(__name__)
 
@@ -25,6 +24,7 @@ SIGNED_OUT = 4401
 FORBIDDEN = 4403
 NOT_FOUND = 4404
 WRONG_VERSION = 4406
+CHECK_SECONDS = 10.0  # after which it is asked again whether who watches may
 CLOSE_CODES = {401: SIGNED_OUT, 403: FORBIDDEN, 404: NOT_FOUND}
 
 
@@ -111,13 +111,26 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
 
     async def _show(self, answer: UUID, cursor: int) -> None:
         """Send what happens from here on; a reader that stalls holds up nobody but itself."""
+        check_at = time.monotonic() + CHECK_SECONDS
         try:
             async with aclosing(follow(self._conversation, answer, cursor)) as news:
                 async for event in news:
+                    if isinstance(event, events.Turn) or time.monotonic() > check_at:
+                        await self._check_again()
+                        check_at = time.monotonic() + CHECK_SECONDS
                     await self._send(event)
+        except AppError as error:
+            await self._refuse(error)
         except Exception:  # the edge of a task that nobody awaits
             logger.exception("chat.viewer_failed")
             await self.close(INTERNAL_ERROR)
+
+    async def _check_again(self) -> None:
+        """Raise if whoever has left the window open may see nothing more."""
+        try:
+            await in_thread(self._check_access)
+        except DependencyDown:
+            return  # running answers go on
 
     async def _send(self, event: events.Event) -> None:
         await self.send(text_data=events.encode(event).decode())
@@ -128,9 +141,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
 
     def _check_access(self) -> Principal:
         """Return who is signed in now: the session may have ended since the last command."""
-        session: Any = self.scope["session"]
-        user = User.objects.filter(pk=self.scope["user"].pk, is_active=True).first()
-        if user is None or not session.exists(session.session_key):
+        user = signed_in(self.scope["session"].session_key)
+        if user is None:
             raise SignedOut("You are signed out. Sign in again to go on.")
         principal = principal_for(user)
         if not Conversation.objects.visible_to(principal).filter(pk=self._conversation).exists():
