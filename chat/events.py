@@ -16,7 +16,7 @@ from core.errors import InvalidRequest
 
 VERSION = "parley.chat.v1"  # the WebSocket subprotocol; a change that breaks a client is a new one
 
-Cursor = Annotated[int, Meta(ge=0)]
+Cursor = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 # --- From the client ------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ def decode_command(frame: str | bytes) -> Command:
     """Return what the client wants, or raise `InvalidRequest` saying what cannot be read."""
     try:
         command: Command = _commands.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The frame cannot be read: {error}") from error
     return command
 

@@ -12,6 +12,7 @@ from billing.money import UsdField, as_text
 from core.ids import new_id
 
 TITLE_LENGTH = 60
+MODEL_LENGTH = 200
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -30,7 +31,7 @@ class Conversation(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="conversations")
     user = models.ForeignKey(User, models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=TITLE_LENGTH)
-    model = models.CharField(max_length=200, help_text="The name that is asked for.")
+    model = models.CharField(max_length=MODEL_LENGTH, help_text="The name that is asked for.")
     # The end of the branch that is shown.
     active_leaf = models.ForeignKey(
         "Message", models.SET_NULL, null=True, editable=False, related_name="+"
@@ -118,6 +119,7 @@ class Message(models.Model):
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)  # safe to show
     cursor = models.PositiveIntegerField(default=0)  # the log's position that `text` is as of
+    finished = models.PositiveIntegerField(default=0)  # characters of `text` in finished blocks
     html = models.TextField(blank=True)  # of the whole text, when the answer has ended
     heartbeat_at = models.DateTimeField(null=True)
     stop_requested_at = models.DateTimeField(null=True)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.principal import Principal
 from billing.models import UsageRecord, UsageState
 from chat import log, markdown
-from chat.models import TITLE_LENGTH, Conversation, Message, MessageRole, Status
+from chat.models import MODEL_LENGTH, TITLE_LENGTH, Conversation, Message, MessageRole, Status
 from core.errors import AppError, InvalidRequest, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ ENDING_FIELDS = tuple(field.name for field in fields(Ending))
 @transaction.atomic
 def start_conversation(*, principal: Principal, question: Question) -> Turn:
     """Begin a conversation with its first question; sent twice, it is begun once."""
-    _check(question.text)
+    _check(question)
     if principal.user_id is None:
         raise NotFound("Only a person can have a conversation.")
     conversation, _ = Conversation.objects.get_or_create(
@@ -94,7 +94,7 @@ def send_message(*, principal: Principal, conversation_id: UUID, question: Quest
 
     Raises `GenerationRunning` while another answer of the conversation is being written.
     """
-    _check(question.text)
+    _check(question)
     conversation = (
         Conversation.objects.visible_to(principal)
         .select_for_update()
@@ -122,11 +122,14 @@ def stop(*, principal: Principal, message_id: UUID) -> None:
     Message.objects.running().filter(pk=message_id).update(stop_requested_at=timezone.now())
 
 
-def save_progress(*, message_id: UUID, text: str, cursor: int) -> bool:
-    """Save what is written so far, and a sign of life; return whether a stop is asked for."""
+def save_progress(*, message_id: UUID, text: str, finished: int, cursor: int) -> bool:
+    """Save what is written so far, and a sign of life; return whether a stop is asked for.
+
+    `finished` says how much of the text the log has told as blocks by the position `cursor`.
+    """
     # An answer that was given up for dead keeps that end until its true one comes.
     Message.objects.running().filter(pk=message_id).update(
-        text=text, cursor=cursor, heartbeat_at=timezone.now()
+        text=text, finished=finished, cursor=cursor, heartbeat_at=timezone.now()
     )
     return Message.objects.filter(pk=message_id, stop_requested_at__isnull=False).exists()
 
@@ -186,7 +189,10 @@ def _interrupt(message: Message) -> int:
     return reaped
 
 
-def _check(text: str) -> None:
+def _check(question: Question) -> None:
+    text, model = question.text, question.model
+    if len(model) > MODEL_LENGTH or not model.isprintable():
+        raise InvalidRequest("This is not the name of a model.", param="model")
     if not text.strip():
         raise InvalidRequest("Write a question first.", param="text")
     if len(text) > LONGEST_QUESTION:

@@ -10,7 +10,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.decorators import method_decorator
 from django.views import View
+from django.views.decorators.cache import never_cache
 
 import core.errors
 import llm.service
@@ -42,6 +44,7 @@ class QuestionForm(forms.Form):
         return services.Question(**self.cleaned_data)
 
 
+@method_decorator(never_cache, name="dispatch")  # nor is it there for who presses Back later
 class ChatView(LoginRequiredMixin, View):
     """A page for a signed-in person of an organization."""
 
