@@ -1,5 +1,6 @@
 """`/api/usage/`: each caller sees what is theirs, a page at a time."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -92,3 +93,17 @@ def test_the_list_is_read_page_by_page_with_few_queries(
     ids = [row["request_id"] for row in first["results"] + second["results"]]
     assert ids == ["6", "5", "4", "3", "2", "1", "0"]
     assert second["next"] is None
+
+
+@pytest.mark.parametrize("position", ["p=garbage", "p=%00", "p=", "o=-1"])
+def test_a_cursor_that_is_not_ours_is_refused(
+    tenant: Tenant, client: Client, position: str
+) -> None:
+    _, secret = keys.create(organization=tenant.organization, name="Program")
+    cursor = b64encode(position.encode()).decode()
+
+    response = client.get(
+        "/api/usage/", {"cursor": cursor}, headers={"authorization": f"Bearer {secret}"}
+    )
+
+    assert response.status_code in (200, 404)
