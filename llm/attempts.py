@@ -121,6 +121,7 @@ async def _attempt(request: ChatRequest, meter: Meter, turns: Turns) -> AsyncGen
                 item = await anext(answer)
         meter.finished(item)
     except ProviderError as error:
+        error.hide(deployment.connection.api_key)
         meter.failed(error)
         raise
     except (GeneratorExit, asyncio.CancelledError):

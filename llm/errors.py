@@ -44,6 +44,12 @@ class ProviderError(AppError):
     # Whether the vendor may have worked (and will charge) for the call although it failed.
     may_have_been_billed: bool = False
 
+    def hide(self, secret: str) -> None:
+        """Take the secret out of the message, where a vendor has quoted it."""
+        if secret:
+            self.message = self.message.replace(secret, "…")
+            self.args = (self.message,)
+
 
 class AuthenticationFailed(ProviderError):
     code = "provider_authentication_failed"

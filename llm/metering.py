@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from dataclasses import astuple
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -31,6 +32,8 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 }
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
+MOST_TOKENS = 2**31 - 1  # what the books can hold
+LONGEST_NAME = 200  # characters
 
 Result = TypeVar("Result")
 
@@ -194,13 +197,14 @@ class Meter:
             cost_usd=cost_usd,
             ttft_ms=self._ttft_ms,
             duration_ms=_milliseconds_since(self._started_at),
-            model_served=(end.model if end else None) or self._attempt.model_served,
+            model_served=_name(end) or self._attempt.model_served,
         )
 
     async def _usage(self) -> tuple[TokenUsage, bool]:
         """Return the vendor's figures, or our own count of what was sent and received."""
-        if self._end is not None and self._end.usage is not None:
-            return self._end.usage, False
+        reported = self._end.usage if self._end is not None else None
+        if reported is not None and _is_plausible(reported):
+            return reported, False
         if not (self._is_called and self._was_billed):
             return NOTHING, False
         return TokenUsage(
@@ -254,6 +258,16 @@ async def _is_held(hold: asyncio.Task[None]) -> bool:
     except AppError:
         return False
     return True
+
+
+def _is_plausible(usage: TokenUsage) -> bool:
+    return all(0 <= tokens <= MOST_TOKENS for tokens in astuple(usage))
+
+
+def _name(end: End | None) -> str:
+    """Return what the vendor calls its model, as far as it is a name."""
+    name = (end.model if end else None) or ""
+    return name if len(name) <= LONGEST_NAME and name.isprintable() else ""
 
 
 def _cost(usage: TokenUsage, price: PriceSnapshot | None) -> Decimal | None:

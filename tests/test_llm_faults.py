@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from billing.models import UsageRecord
-from llm import attempts, errors
+from llm import attempts, credentials, errors
 from llm.attempts import Policy
 from llm.models import Provider
 from llm.types import Call, Finished, Started
+from tests import vendor_wire
 from tests.llm_support import MARKS, ask, collect, recorded, text_of
 from tests.vendor import Answer, FakeVendor
 
@@ -307,3 +308,42 @@ async def test_many_calls_at_once_each_have_their_own_end(vendor: FakeVendor, ca
 
     assert await UsageRecord.objects.acount() == len(vendor.requests)
     assert not await UsageRecord.objects.filter(state="started").aexists()
+
+
+async def test_a_refusal_that_quotes_our_key_is_told_without_it(
+    call: Call, vendor: FakeVendor
+) -> None:
+    await vendor.aserve()
+    secret = "vendor-secret-0123456789"
+    await Provider.objects.aupdate(api_key_encrypted=credentials.encrypt(secret))
+    vendor.script(Answer(status=400, error={"message": f"Malformed token {secret}!"}))
+
+    with pytest.raises(errors.RequestRefused) as caught:
+        await collect(ask(), call)
+
+    assert "Malformed token" in caught.value.message
+    assert secret not in caught.value.message + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(usage={"prompt_tokens": -7, "completion_tokens": 5, "total_tokens": 5}),
+        Answer(usage={"prompt_tokens": 2**40, "completion_tokens": 5, "total_tokens": 5}),
+        Answer(model="m" * 5_000),
+        Answer(model="m\0"),
+    ],
+    ids=["negative", "huge", "long name", "NUL"],
+)
+async def test_figures_and_names_that_cannot_be_are_not_booked(
+    call: Call, vendor: FakeVendor, answer: Answer
+) -> None:
+    await vendor.aserve()
+    vendor.script(answer)
+
+    events = await collect(ask(), call)
+
+    assert isinstance(events[-1], Finished)
+    row = (await recorded())[0]
+    assert (row.state, row.outcome) == ("settled", "success")
+    assert row.is_estimated == (answer.usage is not vendor_wire.USAGE)
