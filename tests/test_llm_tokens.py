@@ -63,3 +63,8 @@ async def test_a_long_text_is_counted_off_the_event_loop() -> None:
     text = "word " * 20_000
 
     assert await tokens.count_soon(text, "gpt-4o") == tokens.count(text, "gpt-4o")
+
+
+@pytest.mark.parametrize("text", ["a\n" * 150_000, "\U0002a6b2" * 60_000])
+def test_a_text_of_nothing_but_short_tokens_is_counted(text: str) -> None:
+    assert tokens.count(text, "gpt-4o") > 100_000
