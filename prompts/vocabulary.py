@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LONGEST_SEPARATOR = 20  # characters
 MOST_DECIMALS = 20
+LONGEST_RESULT = 1_000_000  # characters; each of these filters may make a text many times longer
 
 library = Library()
 
@@ -56,7 +57,7 @@ def verbatim(parser: "PromptParser", token: Token) -> Node:
 @library.filter(name="json")
 def as_json(value: Any) -> str:
     """Return the value as JSON, the way models read structures best."""
-    return json.dumps(value, ensure_ascii=False)
+    return _bounded(json.dumps(value, ensure_ascii=False))
 
 
 @library.filter
@@ -64,7 +65,7 @@ def join(values: list[Any], separator: str) -> str:
     """Return the values with a short separator between them."""
     if len(separator) > LONGEST_SEPARATOR:
         raise ValueError(f"join takes a separator of at most {LONGEST_SEPARATOR} characters")
-    return separator.join(map(str, values))
+    return _bounded(separator.join(map(str, values)))
 
 
 @library.filter
@@ -73,3 +74,9 @@ def floatformat(value: Any, decimals: Any = -1) -> str:
     if abs(int(str(decimals).rstrip("gu") or 0)) > MOST_DECIMALS:
         raise ValueError(f"floatformat takes at most {MOST_DECIMALS} decimals")
     return str(defaultfilters.floatformat(value, decimals))
+
+
+def _bounded(text: str) -> str:
+    if len(text) > LONGEST_RESULT:
+        raise ValueError("a filter makes the text too long")
+    return text

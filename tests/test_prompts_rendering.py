@@ -237,3 +237,15 @@ def test_a_value_that_does_not_suit_the_template_is_told(template: str, value: A
         text(template, x=value)
 
     assert caught.value.http_status == 400
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ x" + "|json" * 40 + " }}",
+        "{{ x" + "|join:'12345678901234567890'" * 40 + " }}",
+    ],
+)
+def test_filters_upon_filters_do_not_fill_the_memory(template: str) -> None:
+    with pytest.raises(PromptRenderFailed, match="too long"):
+        text(template, x='a "word"')
