@@ -22,6 +22,7 @@ def start(folder: Path) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # answers in the making are in there, for anybody to read otherwise
         subprocess.run(_command(folder), check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise ServiceUnavailable(_explain(folder, str(error))) from error

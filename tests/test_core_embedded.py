@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -131,3 +132,14 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     assert result.returncode == 1
     assert result.stderr.startswith("Parley cannot start: cannot write to")
     assert result.stderr.count("\n") == 1
+
+
+def test_what_redis_keeps_is_readable_by_its_owner_alone(folder: Path) -> None:
+    (folder / "redis").mkdir(parents=True, mode=0o755)
+    user = start_user(folder)
+    wait_until_ready(user)
+
+    mode = (folder / "redis").stat().st_mode
+    end(user)
+
+    assert stat.S_IMODE(mode) == 0o700
