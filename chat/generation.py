@@ -168,6 +168,7 @@ class Generation:
                     services.save_progress,
                     message_id=self._answer,
                     text=self._writer.text,
+                    finished=self._writer.finished,
                     cursor=self._writer.cursor,
                 )
             except DependencyDown:

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from uuid import UUID
 
 from chat import events, log, markdown, wakes
-from chat.blocks import Blocks
 from chat.database import in_thread
 from chat.events import Event
 from chat.models import Message
@@ -98,9 +97,8 @@ def halves(message: Message) -> tuple[str, str]:
     """Return the finished blocks of an answer as HTML, and the text that is still open."""
     if not message.is_running:
         return message.html, "" if message.html else message.text
-    blocks = Blocks()
-    source = blocks.feed(message.text)
-    return markdown.render(source), blocks.open
+    finished = message.finished
+    return markdown.render(message.text[:finished]), message.text[finished:]
 
 
 def _cursor(event: Event, before: int) -> int:

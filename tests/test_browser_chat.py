@@ -47,7 +47,7 @@ async def person(site: Site, slow: FakeVendor, chromium: str) -> AsyncIterator[B
         browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         context = await browser.new_context()
         context.set_default_timeout(PATIENCE)
-        context.on("console", lambda line: line.type == "error" and problems.append(line.text))
+        context.on("console", lambda line: problems.extend([line.text] * (line.type == "error")))
         context.on("weberror", lambda error: problems.append(str(error.error)))
         await sign_in(await context.new_page(), site)
         yield context

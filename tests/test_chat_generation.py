@@ -36,6 +36,9 @@ def part():
 
 """
 LONG = "".join(PARAGRAPHS.format(number=number) for number in range(60)).rstrip()
+LONG_BLOCKS = "\n\n".join(
+    ["- An item of a long list\n" * 240, "Between.", "1. One\n" * 800, "End."]
+)
 
 # Text, lists and code in about the measure in which models write them.
 USUAL = (
@@ -100,8 +103,11 @@ class Page:
         self.cursor = getattr(event, "cursor", self.cursor)
 
 
-async def test_pages_reloaded_at_any_moment_end_alike(alice: Person, vendor: FakeVendor) -> None:
-    turn = await begun(alice, vendor, Answer(text=LONG, pause=0.002))
+@pytest.mark.parametrize("text", [LONG, LONG_BLOCKS])
+async def test_pages_reloaded_at_any_moment_end_alike(
+    alice: Person, vendor: FakeVendor, text: str
+) -> None:
+    turn = await begun(alice, vendor, Answer(text=text, pause=0.001))
     dice = random.Random(7)
 
     async def restless() -> Page:
@@ -116,8 +122,8 @@ async def test_pages_reloaded_at_any_moment_end_alike(alice: Person, vendor: Fak
     pages = await asyncio.gather(*(restless() for _ in range(25)))
 
     message = await ended(turn.answer)
-    assert message.text == LONG
-    assert message.html == markdown.render(LONG)
+    assert message.text == text
+    assert message.html == markdown.render(text)
     assert {(page.html, page.rest) for page in pages} == {(message.html, "")}
 
 

@@ -75,6 +75,22 @@ async def test_two_processes_show_the_same_answer(
     assert texts[0] == texts[1] == (await ended(turn.answer)).text
 
 
+async def test_a_reader_that_stalls_loses_nothing(
+    alice: Person, vendor: FakeVendor, server: Server
+) -> None:
+    await sync_to_async(time.sleep)(MAX_AGE)  # it may remember the routes of the test before
+    vendor.script(Answer(text="word " * 60_000 + "end"))
+    await vendor.aserve()
+
+    async with asking(alice, server) as (turn, here), socket(alice, server, turn) as stalled:
+        await send(stalled, "subscribe", message=str(turn.answer), cursor=0)
+        stalled.transport.pause_reading()
+        text = await text_of(here)
+        stalled.transport.resume_reading()
+
+        assert await text_of(stalled) == text == (await ended(turn.answer)).text
+
+
 async def test_a_server_that_is_told_to_end_ends_its_answers_first(
     alice: Person, first: Server, second: Server
 ) -> None:
@@ -137,6 +153,7 @@ async def socket(
         f"{server.url.replace('http', 'ws', 1)}/ws/chat/{turn.conversation}/",
         origin=server.url,  # type: ignore[arg-type]  # a str is all it is
         additional_headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}"},
+        max_queue=None,  # what a test does not read stands in nobody's way
         subprotocols=["parley.chat.v1"],  # type: ignore[list-item]
     ) as opened:
         yield opened
