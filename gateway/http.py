@@ -40,12 +40,15 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.base_send = scope, send
+        refusal = await self._sign_in()
         try:
-            body = await _read(receive)
+            body = await _read(receive, is_kept=refusal is None)
         except ClientLeft:
             return
         except AppError as error:
-            await self._refuse(error)
+            refusal = refusal or error
+        if refusal is not None:
+            await self._refuse(refusal)
             return
         await self._answer_while_present(body, receive)
 
@@ -70,6 +73,19 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
                 return str(value, "latin-1")
         return ""
 
+    async def _sign_in(self) -> AppError | None:
+        """Find out who asks, before any memory is spent on them; return what speaks against it."""
+        try:
+            if self.method and self.scope["method"] != self.method:
+                raise MethodNotAllowed(f"Use {self.method} here.")
+            self.principal = await keys.authenticate(self._bearer())
+        except AppError as error:
+            return error
+        except Exception:  # the edge: the client gets an answer, the log the reason
+            logger.exception("gateway.failed", path=self.scope["path"])
+            return InternalError()
+        return None
+
     async def _answer_while_present(self, body: bytes, receive: Receive) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in one
@@ -85,9 +101,6 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     async def _answer(self, body: bytes) -> None:
         try:
-            if self.method and self.scope["method"] != self.method:
-                raise MethodNotAllowed(f"Use {self.method} here.")
-            self.principal = await keys.authenticate(self._bearer())
             await self.handle(body)
         except AppError as error:
             await self._refuse(error)
@@ -128,8 +141,11 @@ async def _cancel_when_client_leaves(answer: "asyncio.Task[Any]", receive: Recei
     answer.cancel()
 
 
-async def _read(receive: Receive) -> bytes:
-    """Return the body; one above `settings.MAX_BODY_BYTES` is never held in memory."""
+async def _read(receive: Receive, *, is_kept: bool) -> bytes:
+    """Return the body; one above `settings.MAX_BODY_BYTES` is never held in memory.
+
+    One that is not to be kept is read to its end all the same, and the result is empty.
+    """
     limit = settings.MAX_BODY_BYTES
     parts: list[bytes] = []
     size = 0
@@ -138,10 +154,10 @@ async def _read(receive: Receive) -> bytes:
         message = await _next_part(receive)
         part = message.get("body", b"")
         size += len(part)
-        if size <= limit:
-            parts.append(part)
-        else:
+        if size > limit:
             parts.clear()
+        elif is_kept:
+            parts.append(part)
         has_more = message.get("more_body", False)
     if size > limit:
         raise BodyTooLarge(f"The body is larger than {limit} bytes.")

@@ -10,7 +10,7 @@ from core.errors import InvalidRequest
 from gateway.errors import UnknownParameter, UnsupportedParameter
 from llm.types import ChatRequest, Message, Tool
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 

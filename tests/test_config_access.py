@@ -1,10 +1,13 @@
 """Who may do what to whose: person x object x verb, over pages, socket and REST."""
 
+import asyncio
+import tracemalloc
 import uuid
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from channels.testing import HttpCommunicator
 from django.test import Client
 
@@ -125,7 +128,7 @@ async def test_only_our_own_pages_open_a_socket(world: World, origin: bytes | No
 @pytest.mark.parametrize("who", ["alice", "colleague", "nobody"])
 @pytest.mark.parametrize("path", ["", "chat/message/", "llm/provider/", "accounts/apikey/add/"])
 def test_the_administration_is_for_staff(world: World, who: str, path: str) -> None:
-    assert world.browsers[who].get(f"/admin/{path}").url.startswith("/admin/login/")
+    assert world.browsers[who].get(f"/admin/{path}")["Location"].startswith("/admin/login/")
 
 
 def test_staff_find_no_words_of_a_conversation(world: World) -> None:
@@ -169,6 +172,27 @@ async def test_a_session_is_no_key(world: World, path: str) -> None:
     asked = HttpCommunicator(application, "GET", path, headers=[(b"cookie", cookie)])
 
     assert (await asked.get_response())["status"] == 401
+
+
+async def test_no_memory_is_spent_on_a_body_before_its_key_is_known(world: World) -> None:
+    size = 3_000_000
+    asked: Any = ApplicationCommunicator(
+        application,
+        {
+            **{"type": "http", "method": "POST", "path": "/v1/chat/completions"},
+            **{"query_string": b"", "headers": []},
+        },
+    )
+    tracemalloc.start()
+    for _ in range(size // 100_000):
+        await asked.send_input({"type": "http.request", "body": b"a" * 100_000, "more_body": True})
+        await asyncio.sleep(0.01)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    await asked.send_input({"type": "http.request", "body": b""})
+
+    assert held < size / 2
+    assert (await asked.receive_output(5))["status"] == 401
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_an_earlier_answer_of_the_official_client_may_be_sent_back() -> None:
         ({"max_tokens": 0}, "max_tokens"),
         ({"model": ""}, "model"),
         ({"model": "a\0b"}, "model"),
+        ({"model": "a\n"}, "model"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"seed": 10**30}, "seed"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
