@@ -51,7 +51,11 @@ class NewestFirst(CursorPagination):
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return where the page begins; DRF itself would look for a moment that is none."""
         cursor = super().decode_cursor(request)
-        if cursor is not None and cursor.position is not None and not _is_moment(cursor.position):
+        if (
+            cursor is not None
+            and cursor.position is not None
+            and not _is_moment(str(cursor.position))
+        ):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
