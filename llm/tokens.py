@@ -24,9 +24,7 @@ ENCODINGS = {
     "text-embedding-": "cl100k_base",
 }
 DEFAULT = "o200k_base"
-PIECE = (
-    50_000  # characters: at most 200,000 bytes, and so tokens, which the tokenizer takes at once
-)
+PIECE = 50_000  # characters: at most the 200,000 tokens that the tokenizer takes at once
 LONG = 20_000  # characters; below, counting takes less than a switch to a thread is worth
 PER_MESSAGE = 4  # what the chat format puts around a message
 PER_REQUEST = 3  # and before the answer
