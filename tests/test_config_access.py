@@ -176,7 +176,7 @@ async def test_a_session_is_no_key(world: World, path: str) -> None:
 
 async def test_no_memory_is_spent_on_a_body_before_its_key_is_known(world: World) -> None:
     size = 3_000_000
-    asked: Any = ApplicationCommunicator(
+    asked: Any = ApplicationCommunicator(  # type: ignore[no-untyped-call]
         application,
         {
             **{"type": "http", "method": "POST", "path": "/v1/chat/completions"},
