@@ -176,3 +176,4 @@ async def sign_in(page: Page, site: Site) -> None:
     await page.get_by_label("Password").fill(site.user.password)
     await page.get_by_role("button", name="Sign in").click()
     await page.wait_for_selector("#composer")
+    await page.wait_for_load_state()  # then the script hears the Enter key
