@@ -23,7 +23,8 @@ check: ## Lint, types, layers, migrations, production settings
 	$(VENV)/python manage.py makemigrations --check --dry-run
 	$(VENV)/python manage.py check --fail-level WARNING
 	PARLEY_ENV=production PARLEY_SECRET_KEY=$$($(VENV)/python -c 'import secrets; print(secrets.token_hex(40))') \
-	PARLEY_SECRET_KEYS=unused PARLEY_HOSTS=parley.example $(VENV)/python manage.py check --deploy --fail-level WARNING
+	PARLEY_SECRET_KEYS=$$($(VENV)/python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())') \
+	PARLEY_HOSTS=parley.example $(VENV)/python manage.py check --deploy --fail-level WARNING
 
 format: ## Let ruff put the code in order
 	$(VENV)/ruff check --fix .

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from environs import validate
 
+from config import environment
 from config.environment import BASE_DIR, env, read_dotenv
 from core import local_secrets, logging
 
@@ -21,7 +22,7 @@ VERSION = "0.1.0"
 
 def _required_in_production(name: str, local: str) -> str:
     """Return the variable; local mode makes its own, production must be told."""
-    value = env.str(name, "" if IS_PRODUCTION else local)
+    value = env.str(name, "") or ("" if IS_PRODUCTION else local)
     if not value:
         raise ImproperlyConfigured(f"Environment variable {name} is required in production.")
     return value
@@ -33,6 +34,7 @@ SECRET_KEY = _required_in_production("PARLEY_SECRET_KEY", _local.secret_key if _
 SECRET_KEYS = _required_in_production(
     "PARLEY_SECRET_KEYS", _local.encryption_key if _local else ""
 ).split(",")
+environment.check_fernet_keys(SECRET_KEYS)
 ALLOWED_HOSTS = _required_in_production("PARLEY_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("PARLEY_TRUSTED_ORIGINS", [])
 
@@ -98,13 +100,14 @@ DATABASES: dict[str, Any] = {
     # taken, or after an outage each dead connection would cost somebody an error.
     "default": env.dj_db_url("DATABASE_URL", conn_max_age=0, conn_health_checks=True)
 }
+environment.check_postgresql(DATABASES["default"])
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
-    "max_size": env.int("PARLEY_DB_POOL", 10),
+    "max_size": env.int("PARLEY_DB_POOL", 10, validate=environment.at_least_one),
     "timeout": 5,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = env.str("REDIS_URL")
+REDIS_URL = env.str("REDIS_URL", validate=environment.redis_url)
 REDIS_PREFIX = env.str("PARLEY_REDIS_PREFIX", "parley")
 CACHES = {
     "default": {
@@ -138,7 +141,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # what the pages are written in
-TIME_ZONE = env.str("PARLEY_TIME_ZONE", "UTC")
+TIME_ZONE = env.str("PARLEY_TIME_ZONE", "UTC", validate=environment.time_zone)
 USE_I18N = True
 USE_TZ = True
 
@@ -177,7 +180,7 @@ if IS_PRODUCTION:
     }
 LOGGING = logging.configure(
     as_json=env.bool("PARLEY_LOG_JSON", IS_PRODUCTION),
-    level=env.str("PARLEY_LOG_LEVEL", "INFO"),
+    level=env.str("PARLEY_LOG_LEVEL", "INFO", validate=environment.log_level),
 )
 
 # --- REST -------------------------------------------------------------------------------------
@@ -196,10 +199,10 @@ REST_FRAMEWORK = {
 
 # --- Parley -----------------------------------------------------------------------------------
 # A call that ends without a word from its process is swept this many seconds after its last sign.
-LEASE_SECONDS = env.float("PARLEY_LEASE_SECONDS", 60.0)
+LEASE_SECONDS = env.float("PARLEY_LEASE_SECONDS", 60.0, validate=environment.above_zero)
 # A model without a price: "record" it as unpriced, or "refuse" the call.
 UNPRICED_MODELS = env.str(
     "PARLEY_UNPRICED_MODELS", "record", validate=validate.OneOf(["record", "refuse"])
 )
-MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000)
-CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600)
+MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000, validate=environment.at_least_one)
+CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_negative)

@@ -57,8 +57,13 @@ class Supervisor:
 def stop_signals() -> Iterator[None]:
     """Turn the signals that mean "end" into `Stopped` while the block runs."""
 
+    asked = False
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped
+        nonlocal asked
+        if not asked:  # once: a second one would break into the end that the first has begun
+            asked = True
+            raise Stopped
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in signals}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.fernet import Fernet
 from openai import OpenAI
 
 from tests.servers import free_port
@@ -125,7 +126,7 @@ def test_the_demo_mode_refuses_production(folder: Path) -> None:
         free_port(),
         PARLEY_ENV="production",
         PARLEY_SECRET_KEY="s" * 60,
-        PARLEY_SECRET_KEYS="k",
+        PARLEY_SECRET_KEYS=Fernet.generate_key().decode(),
         PARLEY_HOSTS="parley.example",
     )
     _, errors = process.communicate(timeout=60)
@@ -137,7 +138,18 @@ def test_the_demo_mode_refuses_production(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PARLEY_ENV", "prod"), ("PARLEY_LEASE_SECONDS", "soon"), ("PARLEY_DB_POOL", "many")],
+    [
+        ("PARLEY_ENV", "prod"),
+        ("PARLEY_LEASE_SECONDS", "soon"),
+        ("PARLEY_LEASE_SECONDS", "0"),
+        ("PARLEY_DB_POOL", "many"),
+        ("PARLEY_DB_POOL", "0"),
+        ("PARLEY_TIME_ZONE", "Mars/Base"),
+        ("PARLEY_LOG_LEVEL", "loud"),
+        ("PARLEY_SECRET_KEYS", "short"),
+        ("DATABASE_URL", "mysql://host/name"),
+        ("REDIS_URL", "host:6379"),
+    ],
 )
 def test_a_wrong_setting_is_named(folder: Path, name: str, value: str) -> None:
     result = subprocess.run(
@@ -152,3 +164,18 @@ def test_a_wrong_setting_is_named(folder: Path, name: str, value: str) -> None:
     assert result.stderr.startswith("Parley cannot start:")
     assert name in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none"),
+        ("REDIS_URL", "redis://127.0.0.1:1/0"),
+        ("PARLEY_WEB_PROCESSES", "0"),
+    ],
+)
+def test_a_start_that_cannot_work_is_one_line(folder: Path, name: str, value: str) -> None:
+    _, errors = up(folder, free_port(), **{name: value}).communicate(timeout=60)
+
+    assert name in errors
+    assert errors.count("\n") == 1

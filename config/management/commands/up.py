@@ -8,12 +8,15 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psycopg
+import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from accounts.demo import DemoAccounts
-from config import demo, serving
+from config import demo, environment, serving
 from config.environment import env
 from config.supervisor import Died, Stopped, Supervisor, ignore_stop_signals, stop_signals
 from llm.provisioning import provision_from_environment
@@ -28,7 +31,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", type=int, default=env.int("PORT", 8000))
         parser.add_argument(
-            "--processes", type=int, default=env.int("PARLEY_WEB_PROCESSES", os.cpu_count() or 1)
+            "--processes",
+            type=int,
+            default=env.int(
+                "PARLEY_WEB_PROCESSES", os.cpu_count() or 1, validate=environment.at_least_one
+            ),
         )
 
     def handle(self, *, port: int, processes: int, **options: Any) -> None:
@@ -38,6 +45,7 @@ class Command(BaseCommand):
                 "README.md says how to run Parley in production."
             )
         _check_port(port)
+        _check_services()
         supervisor = Supervisor()
         with stop_signals():
             try:
@@ -74,6 +82,20 @@ def _check_port(port: int) -> None:
             raise CommandError(
                 f"Port {port} cannot be used ({error}). Choose another: PORT=8001 make run"
             ) from None
+
+
+def _check_services() -> None:
+    """Tell in one line that PostgreSQL or Redis is not there; without it nothing would work."""
+    parameters = {"connect_timeout": 5, **connection.get_connection_params()}
+    try:
+        psycopg.connect(**parameters).close()
+    except psycopg.OperationalError as error:
+        raise CommandError(f"Check DATABASE_URL: {' '.join(str(error).split())}") from None
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise CommandError(f"Check REDIS_URL: {error}") from None
 
 
 def _wait_until_it_answers(url: str, supervisor: Supervisor) -> None:
