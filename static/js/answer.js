@@ -99,9 +99,11 @@ function reachable(root) {
   for (const box of root.querySelectorAll("pre, .table-scroll")) box.tabIndex = 0;
 }
 
-/** Return an amount as the server writes it: cents, or as many digits as a small one needs. */
+/** Return an amount as the server writes it: in cents, and a small one with two digits that count. */
 function dollars(cost) {
   if (cost === null) return "no price";
   const amount = Number(cost);
-  return amount === 0 || amount >= 0.01 ? `$${amount.toFixed(2)}` : `$${cost.replace(/0+$/, "")}`;
+  const isSmall = amount !== 0 && amount < 1;
+  const places = isSmall ? Math.max(4, 1 - Math.floor(Math.log10(amount))) : 2;
+  return `$${amount.toFixed(places).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }

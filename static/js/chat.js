@@ -8,7 +8,7 @@ import { Socket } from "./socket.js";
 const ENDS = {
   complete: "The answer is complete.",
   stopped: "The answer was stopped.",
-  limited: "The answer has reached a limit.",
+  limited: "A limit was reached.",
   failed: "The answer has failed.",
   interrupted: "The answer was interrupted.",
 };
@@ -79,8 +79,11 @@ function begin(questionId, text, answerId, clientRequestId) {
 
 function showState() {
   const { status } = answer.element.dataset;
+  // A button that goes takes the keyboard's place with it; the composer is what comes next.
+  const losesPlace = document.activeElement === (answer.isRunning ? buttons.send : buttons.stop);
   buttons.stop.hidden = !answer.isRunning;
   buttons.send.hidden = answer.isRunning;
+  if (losesPlace) composer.text.focus();
   find("stop-form").action = `/chat/stop/${answer.id}/`;
   say(answer.isRunning ? "An answer is being written." : ENDS[status]);
 }
