@@ -28,7 +28,7 @@ You asked: "{question}"
 
 Here is what happened to your question:
 
-1. Parley put the system prompt in force before it ({messages} messages in all).
+1. It reached this model with what was said before it (messages in all: {messages}).
 2. It held the most that the answer can cost on every budget that applies.
 3. It sent the conversation to this model, and relays each word as it comes.
 4. When the last word is out, it books the true cost: the hold becomes a price.
@@ -38,7 +38,7 @@ A program would ask the same like this:
 ```python
 from openai import OpenAI
 
-client = OpenAI(base_url="http://localhost:8000/v1", api_key="pk-...")
+client = OpenAI(base_url="https://parley.example/v1", api_key="pk-...")
 answer = client.chat.completions.create(
     model="{model}",
     messages=[{{"role": "user", "content": "Hello"}}],
