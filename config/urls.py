@@ -7,6 +7,7 @@ from core.views import healthz
 
 admin.site.site_header = admin.site.site_title = "Parley"
 admin.site.index_title = "Administration"
+admin.site.enable_nav_sidebar = False  # tables of money need the room
 
 urlpatterns = [
     path("", include("chat.urls")),
