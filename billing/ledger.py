@@ -5,7 +5,6 @@ asked at the same time into one transaction (`billing.ledger_writer`).
 """
 
 import asyncio
-import weakref
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +18,7 @@ from billing.errors import CommitUnknown
 from billing.models import Outcome
 from core.batching import Batcher
 from core.errors import DependencyDown
+from core.loop_local import LoopLocal
 
 __all__ = ["Attempt", "Settlement", "close", "drain", "hold", "record_hit", "renew", "settle"]
 
@@ -34,8 +34,6 @@ MOST_UNSETTLED = 10_000  # settlements kept in memory in an outage; the sweeper 
 _writer = ThreadPoolExecutor(
     max_workers=1, thread_name_prefix="ledger", initializer=ledger_writer.use_own_connection
 )
-_batchers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batcher[Entry, None]]"
-_batchers = weakref.WeakKeyDictionary()
 _unsettled: set[Task] = set()  # what goes on after its caller has left
 
 
@@ -45,7 +43,7 @@ async def hold(attempt: Attempt) -> None:
     Raises `BudgetExceeded`, or `DependencyDown` where PostgreSQL is away: the model is not to be
     called. A caller that is cancelled meanwhile leaves no hold behind.
     """
-    held = _batcher().enqueue(Hold(attempt))
+    held = _batchers.get().enqueue(Hold(attempt))
     try:
         await asyncio.shield(held)
     except asyncio.CancelledError:
@@ -63,7 +61,7 @@ async def settle(settlement: Settlement) -> None:
     it is when the caller is cancelled.
     """
     try:
-        await _batcher().submit(Settle(settlement))
+        await _batchers.get().submit(Settle(settlement))
     except asyncio.CancelledError:
         _settle_later(settlement)  # changes nothing where the batch succeeds
         raise
@@ -77,17 +75,17 @@ async def settle(settlement: Settlement) -> None:
 
 async def record_hit(attempt: Attempt, settlement: Settlement) -> None:
     """Write the record of an answer from the cache: it has ended, and it cost nothing."""
-    await _batcher().submit(Hit(attempt, settlement))
+    await _batchers.get().submit(Hit(attempt, settlement))
 
 
 async def renew(usage_id: UUID, output_tokens: int) -> None:
     """Say that a call is alive and what it has produced so far, should its process die."""
-    await _batcher().submit(Renewal(usage_id, output_tokens))
+    await _batchers.get().submit(Renewal(usage_id, output_tokens))
 
 
 async def drain() -> None:
     """Return when everything asked so far is in the books, or cannot be for now."""
-    await _batcher().drain()
+    await _batchers.get().drain()
     if _unsettled:
         await asyncio.wait(_unsettled, timeout=PATIENCE)
 
@@ -97,16 +95,11 @@ def close() -> None:
     _writer.submit(ledger_writer.close).result()
 
 
-def _batcher() -> Batcher[Entry, None]:
-    loop = asyncio.get_running_loop()
-    found = _batchers.get(loop)
-    if found is None:
-        found = _batchers[loop] = Batcher(_write)
-    return found
-
-
 async def _write(entries: Sequence[Entry]) -> Sequence[Exception | None]:
     return await asyncio.get_running_loop().run_in_executor(_writer, ledger_writer.write, entries)
+
+
+_batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write))
 
 
 async def _release(held: "asyncio.Future[None]", settlement: Settlement) -> None:
@@ -126,7 +119,7 @@ async def _settle_until_done(settlement: Settlement, *, pause: float) -> None:
     while True:
         await asyncio.sleep(pause)
         try:
-            await _batcher().submit(Settle(settlement))
+            await _batchers.get().submit(Settle(settlement))
         except DependencyDown:
             pause = min(LONGEST_PAUSE, 2 * pause or FIRST_PAUSE)
         else:

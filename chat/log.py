@@ -1,7 +1,5 @@
 """The log of one answer: numbered events in a Redis stream that any number of viewers read."""
 
-import asyncio
-import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,6 +11,7 @@ from redis.exceptions import RedisError
 
 from chat import events
 from core.batching import Batcher
+from core.loop_local import LoopLocal
 from core.redis import client, key
 
 logger = structlog.get_logger(__name__)
@@ -34,7 +33,7 @@ async def append(message: UUID, new: Sequence[events.Logged]) -> None:
     Without Redis the answer goes on: viewers then see what is saved in the message row.
     """
     try:
-        await _appends().submit(_Append(message, new))
+        await _batchers.get().submit(_Append(message, new))
     except (RedisError, OSError) as error:
         logger.warning("chat.log_not_written", message=str(message), error=type(error).__name__)
 
@@ -87,17 +86,7 @@ async def _write(batch: Sequence[_Append]) -> Sequence[Exception | None]:
     return [None] * len(batch)
 
 
-_batchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Batcher[_Append, None]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _appends() -> Batcher[_Append, None]:
-    """Return this event loop's batcher."""
-    loop = asyncio.get_running_loop()
-    if loop not in _batchers:
-        _batchers[loop] = Batcher(_write)
-    return _batchers[loop]
+_batchers: LoopLocal[Batcher[_Append, None]] = LoopLocal(lambda: Batcher(_write))
 
 
 def _key(message: UUID) -> str:

@@ -5,7 +5,6 @@ wake-up costs time, not content: whoever waits also looks for itself now and the
 """
 
 import asyncio
-import weakref
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,8 @@ from uuid import UUID
 import structlog
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
+
+from core.loop_local import LoopLocal
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ def conversation(conversation_id: UUID) -> str:
 @asynccontextmanager
 async def watch(topic: str) -> AsyncIterator[asyncio.Event]:
     """Have an event that is set whenever someone, in any process, calls `wake(topic)`."""
-    ear = _ear()
+    ear = _ears.get()
     woken = asyncio.Event()
     ear.waiting[topic].add(woken)
     try:
@@ -52,7 +53,7 @@ async def watch(topic: str) -> AsyncIterator[asyncio.Event]:
 
 async def wake(topic: str) -> None:
     """Wake who watches the topic: in this process at once, in others through the channel layer."""
-    ear = _ear()
+    ear = _ears.get()
     ear.ring(topic)
     try:
         await ear.layer.group_send(topic, {"type": "wake", "topic": topic, "from": ear.name})
@@ -62,7 +63,7 @@ async def wake(topic: str) -> None:
 
 async def close() -> None:
     """Hear nothing more in this event loop."""
-    ear = _ears.pop(asyncio.get_running_loop(), None)
+    ear = _ears.pop()
     if ear is not None:
         ear.close()
 
@@ -109,11 +110,4 @@ class _Ear:
                 self.ring(message["topic"])
 
 
-_ears: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ear] = weakref.WeakKeyDictionary()
-
-
-def _ear() -> _Ear:
-    loop = asyncio.get_running_loop()
-    if loop not in _ears:
-        _ears[loop] = _Ear()
-    return _ears[loop]
+_ears = LoopLocal(_Ear)

@@ -1,24 +1,14 @@
 """The shared Redis client of the hot path; Django's cache and the channel layer have their own."""
 
-import asyncio
-import weakref
-
 from django.conf import settings
 from redis.asyncio import Redis
 
-_clients: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Redis]" = (
-    weakref.WeakKeyDictionary()
-)
+from core.loop_local import LoopLocal
 
 
 def client() -> Redis:
     """Return this event loop's client; it connects when first used and answers in bytes."""
-    loop = asyncio.get_running_loop()
-    found = _clients.get(loop)
-    if found is None:
-        found = Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
-        _clients[loop] = found
-    return found
+    return _clients.get()
 
 
 def key(*parts: object) -> str:
@@ -28,6 +18,13 @@ def key(*parts: object) -> str:
 
 async def close() -> None:
     """Close this event loop's client."""
-    found = _clients.pop(asyncio.get_running_loop(), None)
+    found = _clients.pop()
     if found is not None:
         await found.aclose()
+
+
+def _connect() -> Redis:
+    return Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
+
+
+_clients = LoopLocal(_connect)

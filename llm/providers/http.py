@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
+from core.loop_local import LoopLocal
 from llm.errors import ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
 from llm.providers import classify
 from llm.providers.base import Connection
@@ -31,8 +31,7 @@ class Timeouts:
 
 TIMEOUTS = Timeouts()
 
-_sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, aiohttp.ClientSession]]"
-_sessions = weakref.WeakKeyDictionary()
+_sessions: LoopLocal[dict[str, aiohttp.ClientSession]] = LoopLocal(dict)  # by provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +96,12 @@ async def drain(response: aiohttp.ClientResponse) -> None:
 
 async def close() -> None:
     """Close this event loop's sessions."""
-    for session in _sessions.pop(asyncio.get_running_loop(), {}).values():
+    for session in (_sessions.pop() or {}).values():
         await session.close()
 
 
 def _session(name: str) -> aiohttp.ClientSession:
-    sessions = _sessions.setdefault(asyncio.get_running_loop(), {})
+    sessions = _sessions.get()
     session = sessions.get(name)
     if session is None or session.closed:
         session = sessions[name] = aiohttp.ClientSession(
