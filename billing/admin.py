@@ -14,21 +14,9 @@ from billing import prices
 from billing.models import Budget, BudgetPeriod, Price, UsageRecord
 from billing.money import as_text
 from billing.price_json import price_from_json
+from core.admin import ReadOnly
 
 A_YEAR = timedelta(days=366)
-
-
-class ReadOnly:
-    """What is history cannot be added, changed or deleted by hand."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(UsageRecord)

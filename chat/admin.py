@@ -9,23 +9,11 @@ from django.http import HttpRequest
 
 from billing.money import as_text
 from chat.models import Conversation, Message
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it takes none at run time
-    """Staff look; only the person writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from core.admin import ReadOnly
 
 
 @admin.register(Conversation)
-class ConversationAdmin(ReadOnlyAdmin):
+class ConversationAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Conversations with counts and money; title and text are private."""
 
     list_display = ["id", "user", "organization", "model", "messages_sent", "cost", "updated_at"]
@@ -56,7 +44,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Messages with how they ended and what they took; the text is private."""
 
     list_display = [

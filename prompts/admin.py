@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from accounts.models import User
+from core.admin import ReadOnly
 from core.errors import AppError
 from prompts import services
 from prompts.forms import VersionEditor
@@ -156,7 +157,7 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(PromptVersion)
-class PromptVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PromptVersionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """A version can be read. It is reached from its prompt, and never changes."""
 
     fields = ("prompt_link", "number", "said", "takes", "settings", "note", "author", "created_at")
@@ -188,15 +189,6 @@ class PromptVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return False  # not in the index: versions are listed with their prompt
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 def _prompt_for(request: HttpRequest, prompt_id: int, permission: str) -> Prompt:
