@@ -161,7 +161,7 @@ class UsageState(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """How an attempt ended (feature A22)."""
+    """How an attempt ended."""
 
     RUNNING = "", "Running"
     SUCCESS = "success", "Success"

@@ -28,7 +28,7 @@ class UnknownParameter(AppError):
 
 
 class UnsupportedParameter(AppError):
-    """OpenAI knows it, Parley cannot honour it (yet)."""
+    """OpenAI knows it, Parley cannot honour it."""
 
     code = "unsupported_parameter"
     http_status = HTTPStatus.BAD_REQUEST
