@@ -18,7 +18,7 @@ from llm.errors import ModelUnpriced, ProviderError, TimedOut
 from llm.guard import Fitting
 from llm.metering import Meter, attempt_for
 from llm.providers import provider_for
-from llm.types import Call, ChatRequest, Delta, End, Event, Finished, Started
+from llm.types import Call, ChatRequest, Delta, End, Event, Started
 
 logger = structlog.get_logger(__name__)
 
@@ -106,7 +106,6 @@ async def _attempt(request: ChatRequest, meter: Meter, turns: Turns) -> AsyncGen
     """Ask one deployment once. Every ending, also a stopped one, is settled before it is told."""
     deployment = turns.current.deployment
     limited = replace(request, max_tokens=turns.current.max_output_tokens)
-    finished: Finished | None = None
     try:
         await meter.hold()
         provider = provider_for(deployment.connection)

@@ -19,8 +19,9 @@ async def stream(request: ChatRequest, call: Call) -> AsyncGenerator[Event, None
     fitting = await guard.check(request, route)
     key = cache.key_for(request, call, route)
     if key and (kept := await cache.get(key)):
-        async for event in cache.replay(kept, request, call):
-            yield event
+        async with aclosing(cache.replay(kept, request, call)) as replayed:
+            async for event in replayed:
+                yield event
         return
     answer: list[Event] = []
     async with aclosing(attempts.stream(request, call, fitting)) as events:
