@@ -27,13 +27,13 @@ from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle
 from billing.errors import BudgetExceeded, CommitUnknown
 from billing.opening import PeriodsMissing
 from billing.periods import Period
+from core.database import AWAY
 from core.errors import DependencyDown
 
 logger = structlog.get_logger(__name__)
 
 Results = list[Exception | None]
 TRIES = 3  # a period may have to be opened, and a connection have been cut meanwhile
-AWAY = "The database does not answer; try again in a moment."
 CONNECTION_OPTIONS = {
     # A batch has few statements. Planned once, they take half of PostgreSQL's time for a small one.
     "server_side_binding": True,

@@ -7,6 +7,8 @@ from django.db import InterfaceError, OperationalError, connections
 
 from core.errors import DependencyDown
 
+AWAY = "The database does not answer; try again in a moment."
+
 
 @contextmanager
 def translate_outage() -> Iterator[None]:
@@ -15,7 +17,7 @@ def translate_outage() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise DependencyDown("The database does not answer; try again in a moment.") from error
+        raise DependencyDown(AWAY) from error
     finally:
         _close_stale_connections()
 
