@@ -14,8 +14,6 @@ from core.errors import DependencyDown
 # Without a wake-up a viewer looks for itself: one may be lost, Redis may be away, and the process
 # that wrote the answer may be gone.
 LOOK_SECONDS = 2.0
-
-
 TURN_LOOK_SECONDS = 60.0  # for a turn that was begun in another window
 
 

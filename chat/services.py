@@ -140,19 +140,17 @@ def finish(*, message_id: UUID, ending: Ending) -> Message:
 
     The process that wrote it knows best: its word also replaces a reaper's guess.
     """
-    usage = _settled(ending.usage_id)
+    record = _settled(ending.usage_id)
     message = Message.objects.select_for_update().get(pk=message_id)
     for name in ENDING_FIELDS:
         setattr(message, name, getattr(ending, name))
     message.cursor += 1  # the end itself is an event, and so is what it took
-    if usage is not None:
+    if record is not None:
         message.cursor += 1
-        message.model_served = usage.model_served
-        message.input_tokens = (
-            usage.input_tokens + usage.cached_input_tokens + usage.cache_write_tokens
-        )
-        message.output_tokens = usage.output_tokens + usage.reasoning_tokens
-        message.cost_usd = usage.cost_usd
+        message.model_served = record.model_served
+        message.input_tokens = record.usage.total_input
+        message.output_tokens = record.usage.total_output
+        message.cost_usd = record.cost_usd
     message.save()
     return message
 
