@@ -28,7 +28,7 @@ You asked: "{question}"
 
 Here is what happened to your question:
 
-1. It reached this model with what was said before it (messages in all: {messages}).
+1. Parley took it with what was said before it (messages in all: {messages}).
 2. It held the most that the answer can cost on every budget that applies.
 3. It sent the conversation to this model, and relays each word as it comes.
 4. When the last word is out, it books the true cost: the hold becomes a price.
