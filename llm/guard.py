@@ -11,8 +11,6 @@ from llm.providers import Deployment
 from llm.routing import Route
 from llm.types import ChatRequest, Message, TextPart
 
-MOST_CHOICES = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
@@ -20,12 +18,7 @@ class Fitting:
 
     deployment: Deployment
     input_tokens: int
-    max_output_tokens: int  # of one answer
-    choices: int  # how many answers are asked for
-
-    @property
-    def most_output_tokens(self) -> int:
-        return self.max_output_tokens * self.choices
+    max_output_tokens: int
 
 
 async def check(request: ChatRequest, route: Route) -> tuple[Fitting, ...]:
@@ -34,21 +27,20 @@ async def check(request: ChatRequest, route: Route) -> tuple[Fitting, ...]:
     A limit on output above what a model gives is refused, as OpenAI does: a client that asks for
     100,000 tokens and silently gets 4,096 would take a cut answer for a whole one.
     """
-    _check_messages(request)
-    choices = _choices(request)
+    _check_request(request)
     _check_output(request, route)
     fitting = []
     for deployment in route.deployments:
         input_tokens = await tokens.count_request_soon(request, deployment.model)
         room = _room(request, deployment, input_tokens)
         if room is not None:
-            fitting.append(Fitting(deployment, input_tokens, room, choices))
+            fitting.append(Fitting(deployment, input_tokens, room))
     if not fitting:
         raise ContextTooLong(_too_long(input_tokens, request, route), param="messages")
     return tuple(fitting)
 
 
-def _check_messages(request: ChatRequest) -> None:
+def _check_request(request: ChatRequest) -> None:
     if not request.messages:
         raise InvalidRequest("There must be at least one message.", param="messages")
     if sum(map(_size, request.messages)) > settings.MAX_BODY_BYTES:
@@ -57,6 +49,8 @@ def _check_messages(request: ChatRequest) -> None:
         )
     if request.max_tokens is not None and request.max_tokens < 1:
         raise InvalidRequest("max_tokens must be at least 1.", param="max_tokens")
+    if request.extra.get("n") not in (None, 1):
+        raise InvalidRequest("A request has one answer: n must be 1.", param="n")
 
 
 def _size(message: Message) -> int:
@@ -67,15 +61,6 @@ def _size(message: Message) -> int:
         len(part.text if isinstance(part, TextPart) else part.image_url.url)
         for part in message.content
     )
-
-
-def _choices(request: ChatRequest) -> int:
-    choices = request.extra.get("n", 1)
-    if choices is None:
-        return 1
-    if type(choices) is not int or not 1 <= choices <= MOST_CHOICES:
-        raise InvalidRequest(f"n must be a number from 1 to {MOST_CHOICES}.", param="n")
-    return choices
 
 
 def _check_output(request: ChatRequest, route: Route) -> None:

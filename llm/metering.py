@@ -282,7 +282,7 @@ def _worst_case(fitting: Fitting, price: PriceSnapshot | None) -> Decimal:
     return worst_case_usd(
         price,
         input_tokens=fitting.input_tokens,
-        max_output_tokens=fitting.most_output_tokens,
+        max_output_tokens=fitting.max_output_tokens,
     )
 
 

@@ -19,8 +19,6 @@ _encode = msgspec.json.Encoder().encode
 
 def encode(request: ChatRequest, deployment: Deployment) -> bytes:
     """Return the body of a call; raise `RequestRefused` for what the API has no word for."""
-    if request.extra.get("n") not in (None, 1):
-        raise RequestRefused("This model gives one answer at a time.", param="n")
     body: dict[str, Any] = {
         "model": deployment.model,
         "max_tokens": request.max_tokens or deployment.max_output_tokens,
