@@ -49,8 +49,12 @@ def set_price(
 
 
 def seed_from_catalog(provider: str, vendor_id: str | None, model: str) -> Price | None:
-    """Set the public price of a vendor's model; `None` if it has none, or one is set already."""
-    if Price.objects.in_force().filter(provider=provider, model=model).exists():
+    """Set the public price of a vendor's model; `None` if it has none, or one is set already.
+
+    A server of one's own has no `vendor_id`, and so no price, whatever its models' names.
+    """
+    is_set = Price.objects.in_force().filter(provider=provider, model=model).exists()
+    if vendor_id is None or is_set:
         return None
     listed = _from_catalog(vendor_id, model)
     if listed is None:
@@ -83,7 +87,7 @@ def _load(key: tuple[str, str]) -> PriceSnapshot | None:
     )
 
 
-def _from_catalog(vendor_id: str | None, model: str) -> ModelPrice | None:
+def _from_catalog(vendor_id: str, model: str) -> ModelPrice | None:
     try:
         _, found = get_snapshot().find_provider_model(model, None, vendor_id, None)
     except LookupError:

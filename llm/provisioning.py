@@ -12,7 +12,6 @@ import structlog
 from django.db import transaction
 
 from billing import prices
-from billing.models import Price
 from core.errors import AppError
 from llm import catalog, demo
 from llm.models import Deployment, Provider, ProviderKind, Route, RouteDeployment
@@ -66,13 +65,6 @@ def add_deployment(
     if is_free:
         RouteDeployment.objects.create(route=route, deployment=deployment)
     return deployment
-
-
-def seed_price(provider: Provider, model: str, vendor_id: str | None) -> Price | None:
-    """Set the vendor's public price; a server of one's own has none, whatever its models' names."""
-    if vendor_id is None:
-        return None
-    return prices.seed_from_catalog(provider.name, vendor_id, model)
 
 
 def _wanted() -> Iterator[Wanted]:
@@ -153,7 +145,7 @@ def _provision(wanted: Wanted) -> list[str]:
     for model, told in wanted.models.items():
         context_tokens = told or catalog.context_tokens(wanted.vendor_id, model)
         if add_deployment(provider, model, context_tokens=context_tokens):
-            price = seed_price(provider, model, wanted.vendor_id)
+            price = prices.seed_from_catalog(wanted.name, wanted.vendor_id, model)
             lines.append(f"{wanted.name}: {model}{'' if price else ' (no public price)'}")
     _make_default(provider, next(iter(wanted.models)))
     return lines

@@ -79,6 +79,7 @@ def test_the_public_list_prices_a_known_model_once() -> None:
     assert added.source == prices.CATALOG
     assert prices.seed_from_catalog("openai", "openai", "gpt-4o-mini") is None
     assert prices.seed_from_catalog("openai", "openai", "no-such-model") is None
+    assert prices.seed_from_catalog("own", None, "gpt-4o-mini") is None
     assert Price.objects.count() == 1
 
 

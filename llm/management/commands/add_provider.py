@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 source="add_provider",
             )
         else:
-            price = provisioning.seed_price(provider, model, vendor_id)
+            price = prices.seed_from_catalog(provider.name, vendor_id, model)
         priced = (
             f"${price.input_usd.normalize():f} in, ${price.output_usd.normalize():f} out "
             "per million tokens"
