@@ -24,7 +24,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 def services(data_dir: Path | None = None) -> Iterator[None]:
     """Keep the services running and their URLs in the environment while the block runs.
 
-    Does nothing where `DATABASE_URL` and `REDIS_URL` are set. Raises `ServiceUnavailable`.
+    A service whose URL is set is somebody else's and is not started. Raises `ServiceUnavailable`.
     """
     needs_postgres = not os.environ.get("DATABASE_URL")
     needs_redis = not os.environ.get("REDIS_URL")
@@ -32,7 +32,7 @@ def services(data_dir: Path | None = None) -> Iterator[None]:
         yield
         return
     folder = data_dir or Path(os.environ.get("PARLEY_DATA_DIR") or BASE_DIR / ".data")
-    with _in_use(folder):
+    with _in_use(folder, postgres=needs_postgres, redis=needs_redis):
         if needs_postgres:
             os.environ["DATABASE_URL"] = embedded_postgres.url(folder / "postgres")
         if needs_redis:
@@ -41,8 +41,8 @@ def services(data_dir: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _in_use(folder: Path) -> Iterator[None]:
-    """Start both servers, and stop them afterwards if nobody else uses them."""
+def _in_use(folder: Path, *, postgres: bool, redis: bool) -> Iterator[None]:
+    """Start what is needed; afterwards stop whatever runs there, if nobody else uses it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         users = open(folder / "services.users", "w")  # noqa: SIM115 - held for the whole block
@@ -51,8 +51,10 @@ def _in_use(folder: Path) -> Iterator[None]:
     with users:
         with _one_at_a_time(folder):
             fcntl.flock(users, fcntl.LOCK_SH)
-            embedded_postgres.start(folder / "postgres")
-            embedded_redis.start(folder / "redis")
+            if postgres:
+                embedded_postgres.start(folder / "postgres")
+            if redis:
+                embedded_redis.start(folder / "redis")
         try:
             yield
         finally:

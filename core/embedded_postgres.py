@@ -54,7 +54,9 @@ def url(folder: Path) -> str:
 
 
 def stop(folder: Path) -> None:
-    """Stop the server; connections are closed, what was committed is safe."""
+    """Stop the server if it runs; connections are closed, what was committed is safe."""
+    if not (folder / "postmaster.pid").exists():
+        return
     server = get_server(folder, cleanup_mode=None, start=False)
     pgexec(
         "pg_ctl",

@@ -21,8 +21,8 @@ from core import embedded
 with embedded.services(Path(sys.argv[1])):
     import os, psycopg
     from redis import Redis
-    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        connection.execute("SELECT 1")
+    if os.environ["DATABASE_URL"] != "elsewhere":
+        psycopg.connect(os.environ["DATABASE_URL"]).close()
     Redis.from_url(os.environ["REDIS_URL"]).ping()
     print("ready", flush=True)
     sys.stdin.read()
@@ -37,14 +37,14 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         process.kill()
 
 
-def start_user(folder: Path) -> "subprocess.Popen[str]":
+def start_user(folder: Path, **urls: str) -> "subprocess.Popen[str]":
     env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
     return subprocess.Popen(
         [sys.executable, "-c", USER, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=env,
+        env={**env, **urls},
         cwd=ROOT,
     )
 
@@ -82,6 +82,16 @@ def test_two_processes_that_start_at_once_share_the_servers(folder: Path) -> Non
     end(first)
     assert len(servers_of(folder)) == 2  # the second still uses them
     end(second)
+    assert servers_of(folder) == []
+
+
+def test_a_server_of_ones_own_is_used_and_none_is_started_beside_it(folder: Path) -> None:
+    user = start_user(folder, DATABASE_URL="elsewhere")
+    wait_until_ready(user)
+
+    assert [process.name() for process in servers_of(folder)] == ["redis-server"]
+    end(user)
+    assert user.returncode == 0
     assert servers_of(folder) == []
 
 
