@@ -5,7 +5,7 @@ Models named `fault-*` fail on demand, for tests and drills.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from billing.pricing import TokenUsage
@@ -63,7 +63,7 @@ class DemoProvider:
     """Answers from a template, word by word, at the pace of a model."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        """Take what every provider is made of; there is nothing to connect to."""
 
     async def stream(
         self, request: ChatRequest, deployment: Deployment
@@ -101,13 +101,14 @@ async def _script(model: str, pieces: list[str]) -> AsyncGenerator[str, None]:
         case "fault-empty":
             return
     rest = pieces[:20] if model == "fault-cut-20" else pieces
-    async for piece in _paced(rest, TOKENS_PER_SECOND.get(model)):
-        yield piece
+    async with aclosing(_paced(rest, TOKENS_PER_SECOND.get(model))) as paced:
+        async for piece in paced:
+            yield piece
     if model == "fault-cut-20":
         raise ConnectionFailed("The demo model hung up after 20 tokens, as its name asks.")
 
 
-async def _paced(pieces: list[str], per_second: float | None) -> AsyncIterator[str]:
+async def _paced(pieces: list[str], per_second: float | None) -> AsyncGenerator[str, None]:
     """Yield the pieces on a fixed schedule; a slow reader does not slow it down further."""
     if per_second is None:
         for piece in pieces:
