@@ -1,6 +1,5 @@
 """How Django REST framework tells of a failure: `{"error": {"code", "message", ...}}`."""
 
-import math
 from typing import Any
 
 from rest_framework.exceptions import APIException, ValidationError
@@ -26,8 +25,8 @@ def _app_error(error: AppError) -> Response:
     response = Response({"error": body}, status=error.http_status)
     if response.status_code == HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        response["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if error.retry_after_header is not None:
+        response["Retry-After"] = error.retry_after_header
     return response
 
 

@@ -1,5 +1,6 @@
 """Expected failures: each has a stable code, an HTTP status and a message that is safe to show."""
 
+import math
 from collections.abc import Mapping
 
 
@@ -22,6 +23,11 @@ class AppError(Exception):
         self.param = param  # the field of the request that is wrong
         self.retry_after = retry_after  # seconds
         self.details = dict(details or {})
+
+    @property
+    def retry_after_header(self) -> str | None:
+        """What `Retry-After` says: whole seconds, and never "at once"."""
+        return None if self.retry_after is None else str(max(1, math.ceil(self.retry_after)))
 
 
 class InvalidRequest(AppError):

@@ -1,6 +1,5 @@
 """Failures in OpenAI's shape: what its clients read, raise and, where it makes sense, retry."""
 
-import math
 from http import HTTPStatus
 
 import msgspec
@@ -76,8 +75,8 @@ def body(error: AppError) -> bytes:
 def headers(error: AppError) -> Headers:
     """Return the headers that go with the status: when to come back, how to sign in."""
     found: Headers = [JSON]
-    if error.retry_after is not None:
-        found.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+    if error.retry_after_header is not None:
+        found.append((b"retry-after", error.retry_after_header.encode()))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         found.append((b"www-authenticate", b"Bearer"))
     return found
