@@ -14,11 +14,13 @@ from urllib.request import urlopen
 import psycopg
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import Organization
 from config import serving
 
 PATIENCE = 60.0  # seconds
+REST = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,20 @@ def end_connections() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [database["NAME"]],
         )
+
+
+def come_to_rest() -> None:
+    """End the answers that a test has left running: the flush that follows locks every table."""
+    from billing.models import UsageRecord, UsageState
+    from chat.models import Message
+
+    Message.objects.running().update(stop_requested_at=timezone.now())
+    deadline = time.monotonic() + REST
+    while time.monotonic() < deadline and (
+        Message.objects.running().exists()
+        or UsageRecord.objects.filter(state=UsageState.STARTED).exists()
+    ):
+        time.sleep(0.05)
 
 
 def free_port() -> int:
