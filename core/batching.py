@@ -54,6 +54,10 @@ class Batcher(Generic[Item, Result]):
                 await self._handle_batch(batch)
         finally:
             self._runner = None
+            # Only a runner that was cancelled leaves somebody waiting.
+            for _, future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
 
     async def _handle_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result | Exception]
@@ -61,6 +65,10 @@ class Batcher(Generic[Item, Result]):
             results = await self._handle([item for item, _ in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
         except Exception as error:  # every caller of the batch must hear of it
             results = [error] * len(batch)
         for (_, future), result in zip(batch, results, strict=True):

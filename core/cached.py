@@ -38,6 +38,10 @@ class Cached(Generic[Key, Value]):
             self._loading[key] = task
         return await asyncio.shield(task)
 
+    def knows(self, key: Key) -> bool:
+        """Return whether there was a value for `key`, however old it is by now."""
+        return key in self._values
+
     def clear(self) -> None:
         """Forget everything, for tests and for a change made in this process."""
         self._values.clear()

@@ -125,3 +125,15 @@ async def test_drain_returns_when_everything_submitted_is_handled() -> None:
 
     assert recorder.batches == [["a"], ["b"], ["c"]]
     assert await asyncio.gather(*tasks) == ["A", "B", "C"]
+
+
+async def test_nobody_waits_for_ever_when_the_work_is_cancelled() -> None:
+    async def handle(items: Sequence[str]) -> Sequence[str]:
+        raise asyncio.CancelledError
+
+    batcher = Batcher(handle, max_size=1)
+
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(*map(batcher.submit, "ab"), return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 2
