@@ -10,7 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import keys
+from accounts.forms import AdminSignInForm
 from accounts.models import ApiKey, Membership, Organization, User
+
+admin.site.login_form = AdminSignInForm
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -75,7 +78,10 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["organization"]
     search_fields = ["name", "prefix"]
     autocomplete_fields = ["organization", "user"]
-    fields = ["organization", "user", "name", "expires_at", "prefix", "created_at", "revoked_at"]
+    fields = [
+        *("organization", "user", "name", "expires_at", "allowed_models", "cache_mode"),
+        *("prefix", "created_at", "revoked_at"),
+    ]
     readonly_fields = ["prefix", "created_at", "revoked_at"]
     actions = ["revoke"]
 
@@ -109,6 +115,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             user=obj.user,
             name=obj.name,
             expires_at=obj.expires_at,
+            cache_mode=obj.cache_mode,
+            allowed_models=obj.allowed_models,
         )
         obj.pk, obj.prefix = made.pk, made.prefix
         text = f"The key is {secret} — copy it now, it cannot be shown again."

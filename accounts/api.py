@@ -8,6 +8,7 @@ from accounts import keys
 from accounts.models import User
 from accounts.principal import Principal
 from accounts.services import principal_for
+from core import address
 
 
 class ServiceUser(AnonymousUser):
@@ -32,7 +33,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        principal = keys.principal_of(secret.strip())
+        principal = keys.principal_of(secret.strip(), address.of_request(request))
         if principal.user_id is None:
             return ServiceUser(), principal
         return User.objects.get(pk=principal.user_id), principal

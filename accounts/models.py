@@ -57,6 +57,15 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}"
 
 
+class CacheMode(models.TextChoices):
+    """What a call may do with answers that were given before."""
+
+    ON = "on", "Read and write"
+    READ = "read", "Only read"
+    WRITE = "write", "Only write"
+    OFF = "off", "Neither"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> Self:
         """Return the keys in force: not revoked, not expired, their owners active members."""
@@ -81,6 +90,18 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    cache_mode = models.CharField(
+        "cache",
+        max_length=5,
+        choices=CacheMode,
+        default=CacheMode.ON,
+        help_text="What calls with this key may do with the cache of answers, at most.",
+    )
+    allowed_models = models.TextField(
+        blank=True,
+        help_text="The only models that this key may ask for, one name a line; * stands for "
+        "anything: gpt-*. Empty: all that its organization may.",
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 

@@ -12,3 +12,5 @@ class Principal:
     user_name: str = ""
     api_key_id: int | None = None  # None: a person in the browser
     api_key_prefix: str = ""
+    cache_mode: str = "on"  # "on", "read", "write" or "off": what a key allows at most
+    allowed_models: tuple[str, ...] = ()  # patterns like "gpt-*"; empty: all

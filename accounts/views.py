@@ -1,14 +1,27 @@
 """The pages through which people come in, go out and change their password."""
 
+from http import HTTPStatus
+
 from django.contrib.auth import views
-from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.messages.views import SuccessMessageMixin
+from django.http import HttpResponse
 from django.urls import reverse_lazy
+
+from accounts.forms import SignInForm
 
 
 class SignIn(views.LoginView):
     template_name = "accounts/sign_in.html"
+    authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_invalid(form)
+        if isinstance(form, SignInForm) and form.retry_after is not None:
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response["Retry-After"] = form.retry_after
+        return response
 
 
 class SignOut(views.LogoutView):

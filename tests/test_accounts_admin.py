@@ -29,7 +29,7 @@ def page(name: str, *args: Any) -> str:
 
 
 def key_form(organization: Organization, **more: Any) -> dict[str, Any]:
-    empty = {"user": "", "expires_at_0": "", "expires_at_1": ""}
+    empty = {"user": "", "expires_at_0": "", "expires_at_1": "", "cache_mode": "on"}
     return {"organization": organization.pk, "name": "ci", **empty, **more}
 
 
