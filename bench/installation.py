@@ -38,7 +38,7 @@ def fresh(upstream: str) -> Iterator[Installation]:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PARLEY_DATA_DIR": str(folder),
         "PARLEY_ENV": "local",
-        "PARLEY_LOG_LEVEL": "WARNING",
+        "PARLEY_LOG_JSON": "true",  # every call leaves its lines, as in production
     }
     try:
         with embedded.services(folder):

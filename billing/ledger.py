@@ -1,21 +1,25 @@
 """The ledger: a hold on every budget before a model is called, one settlement after.
 
-Callers are async; the books are kept by one writer thread in each process, which takes all that is
-asked at the same time into one transaction (`billing.ledger_writer`).
+All that is asked at the same time is booked in one transaction: by the event loop itself while all
+goes well (`billing.ledger_line`), else by a thread that may wait (`billing.ledger_writer`).
 """
 
 import asyncio
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from billing import ledger_writer
+from billing import ledger_line, ledger_writer
+from billing.batch import Batch, Results
 from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle, Settlement, void
 from billing.errors import CommitUnknown
+from billing.ledger_line import Line
 from billing.models import Outcome
+from billing.opening import PeriodsMissing
 from core.batching import Batcher
 from core.errors import DependencyDown
 from core.loop_local import LoopLocal
@@ -91,14 +95,31 @@ async def drain() -> None:
 
 
 def close() -> None:
-    """Close the writer's connection, when the process ends."""
+    """Close the ledger's connections, when the process ends."""
+    ledger_line.close_all()
     _writer.submit(ledger_writer.close).result()
 
 
-async def _write(entries: Sequence[Entry]) -> Sequence[Exception | None]:
-    return await asyncio.get_running_loop().run_in_executor(_writer, ledger_writer.write, entries)
+async def _write(entries: Sequence[Entry]) -> Results:
+    """Book a batch; what the line cannot do is done again by the thread, and booked once."""
+    line = _lines.get()
+    may_be_written = False
+    if line.is_open:
+        try:
+            return await line.book(Batch.of(entries))
+        except PeriodsMissing:
+            pass
+        except Exception as error:  # the thread finds out whose fault it was
+            logger.warning("billing.line_lost", error=type(error).__name__)
+            may_be_written = True
+    write = partial(ledger_writer.write, entries, may_be_written=may_be_written)
+    results = await asyncio.get_running_loop().run_in_executor(_writer, write)
+    if not (line.is_open or any(isinstance(result, DependencyDown) for result in results)):
+        await line.open()
+    return results
 
 
+_lines: LoopLocal[Line] = LoopLocal(Line)
 _batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write))
 
 

@@ -6,6 +6,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Least
+from django.db.models.lookups import GreaterThanOrEqual
 from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
@@ -172,6 +174,12 @@ class Outcome(models.TextChoices):
     INTERRUPTED = "interrupted", "Interrupted"  # its process died; the sweeper settled it
 
 
+COUNTS = (
+    *("attempt", "prompt_version", "input_tokens", "cached_input_tokens", "cache_write_tokens"),
+    *("output_tokens", "reasoning_tokens", "ttft_ms", "duration_ms"),
+)
+
+
 class UsageRecord(models.Model):
     """One attempt at a provider, or one answer from the cache: written before, settled after.
 
@@ -179,16 +187,18 @@ class UsageRecord(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    request_id = models.CharField(max_length=128, db_index=True)
-    attempt = models.PositiveSmallIntegerField(default=1)
+    request_id = models.CharField(max_length=128)
+    attempt = models.SmallIntegerField(default=1)
     surface = models.CharField(max_length=20)  # "chat", "api", ...
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="usage_records")
+    organization = models.ForeignKey(
+        Organization, models.PROTECT, related_name="usage_records", db_index=False
+    )
     user_id = models.BigIntegerField(null=True)
     user_name = models.CharField(max_length=150, blank=True)
     api_key_id = models.BigIntegerField(null=True)
     api_key_prefix = models.CharField(max_length=16, blank=True)
     prompt_name = models.CharField(max_length=100, blank=True)
-    prompt_version = models.PositiveIntegerField(null=True)
+    prompt_version = models.IntegerField(null=True)
     provider = models.CharField(max_length=100)
     model_asked = models.CharField(max_length=200)
     model_served = models.CharField(max_length=200)
@@ -198,11 +208,11 @@ class UsageRecord(models.Model):
     error_class = models.CharField(max_length=40, blank=True)
     is_cache_hit = models.BooleanField("cache hit", default=False)
     # Disjoint classes: their sum is what went in and what came out.
-    input_tokens = models.PositiveIntegerField(default=0)
-    cached_input_tokens = models.PositiveIntegerField(default=0)
-    cache_write_tokens = models.PositiveIntegerField(default=0)
-    output_tokens = models.PositiveIntegerField(default=0)
-    reasoning_tokens = models.PositiveIntegerField(default=0)
+    input_tokens = models.IntegerField(default=0)
+    cached_input_tokens = models.IntegerField(default=0)
+    cache_write_tokens = models.IntegerField(default=0)
+    output_tokens = models.IntegerField(default=0)
+    reasoning_tokens = models.IntegerField(default=0)
     is_estimated = models.BooleanField("estimated", default=False)
     # The price used, in US dollars per million tokens as strings; None: the model has no price.
     price = models.JSONField(null=True)
@@ -211,14 +221,16 @@ class UsageRecord(models.Model):
     budget_period_ids = ArrayField(models.BigIntegerField(), default=list)
     started_at = models.DateTimeField(default=timezone.now)
     lease_expires_at = models.DateTimeField()
-    ttft_ms = models.PositiveIntegerField("time to first token, ms", null=True)
-    duration_ms = models.PositiveIntegerField("duration, ms", null=True)
+    ttft_ms = models.IntegerField("time to first token, ms", null=True)
+    duration_ms = models.IntegerField("duration, ms", null=True)
 
     objects = UsageRecordQuerySet.as_manager()
 
     class Meta:
         ordering = ["-started_at"]
+        # Each call pays for every index and every constraint twice, so there are few.
         indexes = [
+            models.Index(fields=["request_id"], name="usage_by_request"),
             models.Index(fields=["organization", "-started_at"], name="usage_by_organization"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="started"), name="usage_open_leases"
@@ -226,7 +238,8 @@ class UsageRecord(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(hold_usd__gte=0) & (Q(cost_usd=None) | Q(cost_usd__gte=0)),
+                condition=GreaterThanOrEqual(Least("hold_usd", "cost_usd"), 0)
+                & GreaterThanOrEqual(Least(*COUNTS), 0),  # an unknown one is left out
                 name="usage_not_negative",
             ),
             models.CheckConstraint(

@@ -5,7 +5,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelPrice, TieredPrices
+from genai_prices.types import ModelInfo, TieredPrices
 
 from billing.models import Price
 from billing.pricing import PriceSnapshot
@@ -54,12 +54,13 @@ def seed_from_catalog(provider: str, vendor_id: str | None, model: str) -> Price
     A server of one's own has no `vendor_id`, and so no price, whatever its models' names.
     """
     is_set = Price.objects.in_force().filter(provider=provider, model=model).exists()
-    if vendor_id is None or is_set:
+    found = None if is_set else find_listed(vendor_id, model)
+    if found is None:
         return None
-    listed = _from_catalog(vendor_id, model)
-    if listed is None:
-        return None
+    listed = found.get_prices(timezone.now())
     input_usd, output_usd = _base(listed.input_mtok), _base(listed.output_mtok)
+    if output_usd is None and "embed" in model:
+        output_usd = Decimal(0)  # it gives vectors, which nobody charges for as output
     if input_usd is None or output_usd is None:
         return None
     is_tiered = any(isinstance(price, TieredPrices) for price in vars(listed).values())
@@ -74,6 +75,17 @@ def seed_from_catalog(provider: str, vendor_id: str | None, model: str) -> Price
     )
 
 
+def find_listed(vendor_id: str | None, model: str) -> ModelInfo | None:
+    """Return what the public list says of a vendor's model; `None` where it is not on it."""
+    if vendor_id is None:
+        return None
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, vendor_id, None)
+    except LookupError:
+        return None
+    return found
+
+
 def _load(key: tuple[str, str]) -> PriceSnapshot | None:
     provider, model = key
     price = Price.objects.in_force().filter(provider=provider, model=model).first()
@@ -85,14 +97,6 @@ def _load(key: tuple[str, str]) -> PriceSnapshot | None:
         cached_input_usd=price.cached_input_usd,
         cache_write_usd=price.cache_write_usd,
     )
-
-
-def _from_catalog(vendor_id: str, model: str) -> ModelPrice | None:
-    try:
-        _, found = get_snapshot().find_provider_model(model, None, vendor_id, None)
-    except LookupError:
-        return None
-    return found.get_prices(timezone.now())
 
 
 def _base(price: Decimal | TieredPrices | None) -> Decimal | None:

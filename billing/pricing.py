@@ -6,6 +6,7 @@ from decimal import ROUND_UP, Decimal
 from billing.money import PLACES
 
 MILLION = Decimal(1_000_000)
+MOST_TOKENS = 2**31 - 1  # of a class in one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,18 @@ class TokenUsage:
     cache_write_tokens: int = 0
     output_tokens: int = 0  # without reasoning
     reasoning_tokens: int = 0
+
+    @property
+    def is_bookable(self) -> bool:
+        """Whether the books can hold it: nothing is negative or beyond their integers."""
+        classes = (
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+        )
+        return min(classes) >= 0 and max(classes) <= MOST_TOKENS
 
     @property
     def total_input(self) -> int:

@@ -10,9 +10,11 @@ from typing import Literal
 
 from django.db import connection
 
-from billing import ledger
+from billing import ledger, ledger_line
 
 SOCKET = ".s.PGSQL.5432"
+_address = ledger_line.address
+BATCH = b'"model_served"'  # PostgreSQL commits what it is told in one message
 
 
 class Wire:
@@ -46,7 +48,7 @@ class Wire:
         answers = asyncio.create_task(self._pass_on(their_reader, writer))
         try:
             while said := await reader.read(65_536):
-                when = self.cut_at_commit if b"COMMIT" in said else None
+                when = self.cut_at_commit if BATCH in said else None
                 if when == "after":
                     answers.cancel()
                 if when != "before":
@@ -70,22 +72,23 @@ class Wire:
 
 @asynccontextmanager
 async def writers_wire() -> AsyncIterator[Wire]:
-    """Put a wire between the ledger's writer and PostgreSQL."""
+    """Put a wire between the ledger and PostgreSQL."""
     with tempfile.TemporaryDirectory() as folder:
         host = connection.settings_dict["HOST"]
         wire = Wire(Path(folder), Path(host))
         await wire.connect()
-        _lead_writer_to(folder)
+        _lead_to(folder)
         try:
             yield wire
         finally:
-            _lead_writer_to(host)
+            _lead_to(host)
             await wire.disconnect()
 
 
-def _lead_writer_to(host: str) -> None:
+def _lead_to(host: str) -> None:
     def lead() -> None:
-        connection.close()
         connection.settings_dict["HOST"] = host
 
+    ledger.close()
     ledger._writer.submit(lead).result()
+    ledger_line.address = lambda: {**_address(), "host": host}

@@ -52,7 +52,7 @@ def half_written(entry: Entry) -> Iterator[None]:
 
     def book() -> None:
         with transaction.atomic():
-            ledger_writer._book([entry], may_be_written=False)
+            assert ledger_writer.write([entry]) == [None]
             is_booked.set()
             may_commit.wait(20)
         connections.close_all()
@@ -186,6 +186,32 @@ async def test_a_new_budget_counts_a_call_that_is_being_settled(tenant: Tenant) 
     await holding
 
     assert await amounts(later) == (Decimal("0.07"), Decimal("0.20"))
+
+
+async def test_a_hold_waits_for_one_of_another_process_and_counts_it(tenant: Tenant) -> None:
+    await ledger.hold(attempt(tenant, "0.01"))  # opens the period
+
+    with half_written(Hold(attempt(tenant, "0.80"))):
+        holding = asyncio.create_task(ledger.hold(attempt(tenant, "0.50")))
+        await asyncio.sleep(0.2)
+        assert not holding.done()
+
+    with pytest.raises(BudgetExceeded, match=r"\$0.19 left"):
+        await holding
+    assert await amounts(tenant.budget) == (Decimal(0), Decimal("0.81"))
+
+
+async def test_a_hold_waits_for_what_another_process_settles(tenant: Tenant) -> None:
+    made = attempt(tenant, "1.00")
+    await ledger.hold(made)
+
+    with half_written(Settle(settlement(made, "0.40"))):
+        holding = asyncio.create_task(ledger.hold(attempt(tenant, "0.60")))
+        await asyncio.sleep(0.2)
+        assert not holding.done()
+    await holding
+
+    assert await amounts(tenant.budget) == (Decimal("0.40"), Decimal("0.60"))
 
 
 async def test_settlements_go_on_while_a_new_budget_is_opened(tenant: Tenant) -> None:

@@ -5,11 +5,15 @@ from decimal import Decimal
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import IntegrityError
 from django.test import override_settings
 
-from billing import books, ledger, sweeper
+from accounts.models import User
+from accounts.principal import Principal
+from billing import books, ledger, ledger_writer, sweeper
+from billing.entries import Hit, Hold
 from billing.errors import BudgetExceeded
-from billing.models import Budget, Outcome, UsageRecord, UsageState
+from billing.models import COUNTS, Budget, Outcome, UsageRecord, UsageState
 from billing.pricing import TokenUsage
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
@@ -103,6 +107,53 @@ async def test_every_budget_that_applies_must_have_room(tenant: Tenant) -> None:
         await ledger.hold(attempt(tenant, "0.06"))
 
     assert await amounts(tenant) == (Decimal(0), Decimal(0))
+
+
+async def test_what_one_budget_refuses_takes_nothing_from_the_others(tenant: Tenant) -> None:
+    ann = await User.objects.acreate(username="ann")
+    await Budget.objects.acreate(
+        organization=tenant.organization, user=ann, name="Ann's", limit_usd=Decimal("0.05")
+    )
+    anns = Principal(organization_id=tenant.organization.pk, user_id=ann.pk)
+
+    results = await asyncio.gather(
+        ledger.hold(attempt(tenant, "0.30", principal=anns)),
+        ledger.hold(attempt(tenant, "1.00")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(results[0], BudgetExceeded)
+    assert results[0].details["budget"] == "Ann's"
+    assert results[1] is None
+    assert await amounts(tenant) == (Decimal(0), Decimal("1.00"))
+
+
+async def test_what_is_settled_makes_room_for_a_hold_of_the_same_batch(tenant: Tenant) -> None:
+    made = attempt(tenant, "1.00")
+    await ledger.hold(made)
+
+    await asyncio.gather(
+        ledger.hold(attempt(tenant, "0.97")), ledger.settle(settlement(made, "0.03"))
+    )
+
+    assert await amounts(tenant) == (Decimal("0.03"), Decimal("0.97"))
+
+
+@pytest.mark.parametrize("limit_usd", ["1.00", None])
+async def test_what_is_written_again_is_booked_once(limit_usd: str | None) -> None:
+    tenant = await in_thread(make_tenant)(limit_usd or "0")
+    if limit_usd is None:
+        await Budget.objects.all().adelete()
+    made = attempt(tenant, "0.40")
+    hit = Hit(answered := attempt(tenant, "0"), settlement(answered, "0"))
+
+    for _ in range(2):
+        assert await in_thread(ledger_writer.write)([Hold(made), hit]) == [None, None]
+
+    assert await UsageRecord.objects.acount() == 2
+    assert await in_thread(books.differences)() == []
+    if limit_usd is not None:
+        assert await amounts(tenant) == (Decimal(0), Decimal("0.40"))
 
 
 async def test_a_soft_budget_counts_and_does_not_refuse(tenant: Tenant) -> None:
@@ -220,3 +271,13 @@ async def test_a_sweep_that_comes_too_late_changes_nothing(tenant: Tenant) -> No
     await ledger.settle(late)  # its lease was renewed between the look and the stroke
 
     assert (await UsageRecord.objects.aget()).state == UsageState.STARTED
+
+
+@pytest.mark.parametrize("name", [*COUNTS, "hold_usd", "cost_usd"])
+async def test_nothing_in_a_record_is_negative(tenant: Tenant, name: str) -> None:
+    made = attempt(tenant)
+    await ledger.hold(made)
+    await ledger.settle(settlement(made))
+
+    with pytest.raises(IntegrityError, match="usage_not_negative"):
+        await UsageRecord.objects.aupdate(**{name: -1})

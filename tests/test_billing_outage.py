@@ -49,6 +49,25 @@ async def test_a_connection_that_was_cut_is_not_noticed(tenant: Tenant, wire: Wi
     assert await amounts() == (Decimal("0.03"), Decimal("0.50"))
 
 
+async def test_the_event_loop_books_again_by_itself_after_an_outage(
+    tenant: Tenant, wire: Wire
+) -> None:
+    await ledger.hold(attempt(tenant, "0.01"))
+    line = ledger._lines.get()
+    assert line.is_open
+    await wire.disconnect()
+    with pytest.raises(DependencyDown):
+        await ledger.hold(attempt(tenant, "0.01"))
+    assert not line.is_open  # nobody waits for it while PostgreSQL is away
+
+    await wire.connect()
+    await ledger.hold(attempt(tenant, "0.01"))
+
+    assert line.is_open
+    await ledger.drain()
+    assert await amounts() == (Decimal(0), Decimal("0.02"))
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_commit_whose_answer_is_lost_books_once(
     tenant: Tenant, wire: Wire, when: str
