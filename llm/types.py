@@ -4,6 +4,7 @@ Structs rather than dataclasses: `msgspec` decodes and validates a request body 
 (0.3 µs a chunk, against 54 µs for the vendor SDK's models).
 """
 
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from billing.pricing import TokenUsage
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+CacheMode = Literal["on", "read", "write", "off"]
 
 
 class ImageUrl(Struct, frozen=True, omit_defaults=True):
@@ -80,11 +82,30 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+class CacheWish(Struct, frozen=True, kw_only=True):
+    """What a caller wants of the cache; it narrows what the prompt and the key allow."""
+
+    mode: CacheMode = "on"
+    seconds: int | None = None  # to keep the answer at most
+    max_age: int | None = None  # seconds; an older answer will not do
+    only_if_cached: bool = False  # rather no answer than a new one
+
+
+class PromptCache(Struct, frozen=True, kw_only=True):
+    """What staff have set for the answers to a prompt."""
+
+    mode: CacheMode | None = None  # None: as for calls without a prompt
+    seconds: int | None = None
+    semantic_threshold: float | None = None  # None: only the very same question
+    semantic_model: str = ""
+
+
 class PromptUsed(Struct, frozen=True):
-    """Which words were sent, for the usage record."""
+    """Which words were sent, for the usage record, and what may be done with the answer."""
 
     name: str
     version: int
+    cache: PromptCache = PromptCache()
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -94,7 +115,20 @@ class Call(Struct, frozen=True, kw_only=True):
     surface: str  # "chat", "api"
     request_id: str
     prompt: PromptUsed | None = None
-    use_cache: bool = True
+    cache: CacheWish = CacheWish()
+    task: str = ""  # what the answer is for ("classify", "extract"); a route may prefer by it
+    ip: str = ""  # of the caller, where an edge knows it
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """The tightest limits that apply to a caller, and what is left of them; `None`: no limit."""
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests: float | None = None  # seconds until one more fits
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens: float | None = None
 
 
 class ModelOffer(Struct, frozen=True, kw_only=True):
@@ -118,6 +152,9 @@ class Started(Struct, frozen=True, kw_only=True):
     model: str  # the vendor's name of the model that answers
     is_cache_hit: bool = False
     cache_age: float | None = None  # seconds
+    is_shared: bool = False  # a cache hit on an answer that is still in the making
+    similarity: float | None = None  # of the question this answer was given to, if it is another
+    rate_limit: RateLimit | None = None
 
 
 class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
@@ -151,16 +188,19 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 Event = Started | Delta | Finished
+Stream = Callable[[ChatRequest, Call], AsyncGenerator[Event, None]]  # as `llm.service.stream` is
 
 
 class KeptAnswer(Struct, frozen=True, kw_only=True):
-    """A whole answer, as the cache stores it."""
+    """A whole answer, as the cache stores it: for streams and for whole answers alike."""
 
     provider: str
     model: str
     delta: Delta
+    is_streamed: bool  # whether `delta.raw` is frames of a stream or a whole body
     finish_reason: FinishReason
     usage: TokenUsage
+    cost_usd: Decimal | None  # what it cost when it was made
     kept_at: float  # seconds since the epoch
 
 

@@ -2,11 +2,12 @@
 
 import random
 
+import msgspec
 import pytest
 
 from llm.errors import MalformedAnswer
 from llm.providers import sse
-from llm.providers.openai_wire import ChunkReader
+from llm.providers.openai_stream import ChunkReader
 from llm.providers.sse import SseParser, encode
 
 STREAM = (
@@ -91,3 +92,22 @@ def test_a_character_cut_into_two_chunks_is_put_together() -> None:
     assert second is not None
     assert (first.text, second.text) == ("smile ", "😀!")
     assert b"\\ud83d" in (first.raw or b"")
+
+
+def test_a_burst_of_any_length_is_given_whole() -> None:
+    """A loop that was held up reads hundreds of chunks at once, the end with them."""
+    reader = ChunkReader("x")
+    words = [f"word-{number} " for number in range(500)]
+    chunks: list[object] = [{"choices": [{"delta": {"content": word}}]} for word in words]
+    chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    received = b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks)
+
+    delta = reader.read(received + b"data: [DONE]\n\n")
+
+    assert delta is not None
+    assert delta.text == "".join(words)
+    assert delta.raw is not None
+    assert delta.raw.count(b"word-") == 500
+    end = reader.end()
+    assert end.raw is not None
+    assert b"stop" in end.raw

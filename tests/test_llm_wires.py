@@ -10,42 +10,18 @@ from billing.pricing import TokenUsage
 from llm import errors
 from llm.types import (
     Call,
-    Delta,
-    Event,
     Finished,
-    FunctionCall,
-    FunctionDefinition,
-    ImagePart,
-    ImageUrl,
-    Message,
-    TextPart,
-    Tool,
-    ToolCall,
 )
 from tests.llm_support import MARKS, ask, collect, recorded, text_of
 from tests.vendor import Answer, FakeVendor
+from tests.wire_support import CONVERSATION, WEATHER, answer_over, connection_to, tool_calls
 
 pytestmark = MARKS
 
-WEATHER = Tool(FunctionDefinition("weather", "Tell the weather", {"type": "object"}))
 CALLS = (
     {"id": "call-1", "name": "weather", "arguments": '{"city": "Bern"}'},
     {"id": "call-2", "name": "weather", "arguments": "{}"},
 )
-
-
-def tool_calls(events: list[Event]) -> dict[int, tuple[str, str, str]]:
-    """Return id, name and arguments of each call, put together from its pieces."""
-    calls: dict[int, tuple[str, str, str]] = {}
-    for event in events:
-        for piece in event.tool_calls if isinstance(event, Delta) else ():
-            known = calls.get(piece.index, ("", "", ""))
-            calls[piece.index] = (
-                known[0] + (piece.id or ""),
-                known[1] + (piece.name or ""),
-                known[2] + piece.arguments,
-            )
-    return calls
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -67,68 +43,6 @@ async def test_tool_calls_come_out_with_whole_arguments(
     assert isinstance(events[-1], Finished)
     assert events[-1].finish_reason == "tool_calls"
     assert text_of(events) == "Let me see."
-
-
-async def test_a_tool_without_arguments_has_an_empty_object(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve(kind="anthropic")
-    vendor.script(Answer(tool_calls=({"id": "1", "name": "now", "arguments": ""},)))
-
-    assert tool_calls(await collect(ask(), call)) == {0: ("1", "now", "{}")}
-
-
-CONVERSATION = (
-    Message("system", "Be brief."),
-    Message("user", (TextPart("What is it?"), ImagePart(ImageUrl("data:image/png;base64,AAAA")))),
-    Message(
-        "assistant",
-        tool_calls=(
-            ToolCall("call-1", FunctionCall("weather", '{"city": "Bern"}')),
-            ToolCall("call-2", FunctionCall("weather", "")),
-        ),
-    ),
-    Message("tool", "Rain.", tool_call_id="call-1"),
-    Message("tool", "Sun.", tool_call_id="call-2"),
-    Message("user", (ImagePart(ImageUrl("https://example.com/a.png")),)),
-)
-
-
-async def test_a_conversation_in_anthropics_words(
-    vendor: FakeVendor, call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VENDOR_KEY", "secret")
-    await vendor.aserve(kind="anthropic")
-    request = ask(
-        tools=(WEATHER,), tool_choice="required", temperature=1.5, stop=("END",), max_tokens=77
-    )
-
-    await collect(replace(request, messages=CONVERSATION), call)
-
-    [received] = vendor.requests
-    assert received.headers["anthropic-version"] == "2023-06-01"
-    assert received.body["system"] == "Be brief."
-    assert (received.body["max_tokens"], received.body["temperature"]) == (77, 1.0)
-    assert received.body["stop_sequences"] == ["END"]
-    assert received.body["tool_choice"] == {"type": "any"}
-    assert received.body["tools"] == [
-        {
-            "name": "weather",
-            "description": "Tell the weather",
-            "input_schema": {"type": "object"},
-        }
-    ]
-    question, calls, results = received.body["messages"]
-    assert question["content"][1]["source"] == {
-        "type": "base64",
-        "media_type": "image/png",
-        "data": "AAAA",
-    }
-    assert [block["input"] for block in calls["content"]] == [{"city": "Bern"}, {}]
-    assert [block["type"] for block in results["content"]] == [
-        "tool_result",
-        "tool_result",
-        "image",
-    ]
-    assert results["content"][0]["content"] == [{"type": "text", "text": "Rain."}]
 
 
 async def test_a_conversation_in_openais_words(vendor: FakeVendor, call: Call) -> None:
@@ -155,6 +69,50 @@ async def test_azure_has_the_deployment_in_its_address(vendor: FakeVendor, call:
     assert received.path == "/openai/deployments/my-gpt/chat/completions"
     assert "api-version" in received.query
     assert received.body["max_completion_tokens"] == 4096
+
+
+@pytest.mark.parametrize(
+    ("is_token", "header", "value"),
+    [(False, "api-key", "secret-1"), (True, "Authorization", "Bearer secret-1")],
+)
+async def test_azure_is_shown_a_key_or_a_token(
+    vendor: FakeVendor, is_token: bool, header: str, value: str
+) -> None:
+    connection = connection_to(vendor, kind="azure", api_key="secret-1", is_token=is_token)
+
+    await answer_over(connection, ask(max_tokens=5))
+
+    [received] = vendor.requests
+    assert received.headers[header] == value
+    assert len({"api-key", "Authorization"} & set(received.headers)) == 1
+    assert received.query["api-version"] == "2024-10-21"
+
+
+async def test_azures_newer_address_takes_the_deployment_as_the_model(vendor: FakeVendor) -> None:
+    base_url = f"{vendor.url}/openai/v1/"
+    connection = connection_to(vendor, kind="azure", base_url=base_url, api_key="secret-1")
+
+    await answer_over(connection, ask(max_tokens=5))
+
+    [received] = vendor.requests
+    assert (received.path, received.query) == ("/openai/v1/chat/completions", {})
+    assert received.headers["Authorization"] == "Bearer secret-1"
+    assert (received.body["model"], received.body["max_completion_tokens"]) == ("vendor-model", 5)
+
+
+async def test_a_key_that_cannot_be_sent_is_refused_here(vendor: FakeVendor) -> None:
+    connection = connection_to(vendor, api_key="sk-1\r\nX-Admin: yes")
+
+    with pytest.raises(errors.AuthenticationFailed, match="cannot be sent"):
+        await answer_over(connection, ask())
+
+    assert vendor.requests == []
+
+
+@pytest.mark.parametrize("address", ["http://bad host/v1", "ftp://example.com/v1", "http:///v1"])
+async def test_an_address_that_is_none_cannot_be_reached(vendor: FakeVendor, address: str) -> None:
+    with pytest.raises(errors.ConnectionFailed):
+        await answer_over(connection_to(vendor, base_url=address), ask())
 
 
 async def test_a_server_of_ones_own_is_sent_nothing_meant_for_openai(
@@ -243,8 +201,11 @@ async def test_the_outcome_tells_how_it_ended(
     assert [row.outcome for row in await recorded()] == [outcome]
 
 
-async def test_thinking_aloud_is_no_text_but_is_counted(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve()
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_thinking_aloud_is_no_text_but_is_counted(
+    vendor: FakeVendor, call: Call, kind: str
+) -> None:
+    await vendor.aserve(kind=kind)
     vendor.script(Answer(text="Yes.", reasoning="Is it so?", usage=None))
 
     events = await collect(ask(), call)
@@ -263,14 +224,3 @@ async def test_an_answer_in_small_pieces_is_whole(
     vendor.script(Answer(text="Grüße an 😀 alle", cut=cut))
 
     assert text_of(await collect(ask(), call)) == "Grüße an 😀 alle"
-
-
-async def test_anthropic_refuses_what_it_has_no_word_for(vendor: FakeVendor, call: Call) -> None:
-    await vendor.aserve(kind="anthropic")
-
-    with pytest.raises(errors.RequestRefused):
-        await collect(replace(ask(), response_format={"type": "json_object"}), call)
-
-    assert vendor.requests == []
-    [row] = await recorded()
-    assert row.cost_usd == 0

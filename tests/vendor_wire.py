@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +12,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 Frames = AsyncIterator[bytes]
+Fault = Literal["close", "reset", "stall", "malformed", "error", "end"]
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 
 
@@ -26,10 +29,13 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | str | None = None  # the body beside a status, or of an error event
-    pause: float = 0.0  # seconds before each piece
+    pause: float = 0.0  # seconds before each piece, or before the whole
     cut: int | None = None  # bytes per write, regardless of frames
+    twice: str = ""  # what has this word in it is sent twice
+    body: bytes | None = None  # instead of all the above
+    wire: bytes | None = None  # instead of HTTP; then `fault` decides about the connection
     # After so many pieces of text; before the status line where `after` is None.
-    fault: Literal["close", "stall", "malformed", "error", "end"] | None = None
+    fault: Fault | None = None
     after: int | None = None
 
     @property
@@ -39,11 +45,18 @@ class Answer:
 
 async def fail(answer: Answer, request: web.Request) -> None:
     """Stay silent or hang up, as the script says."""
+    transport = request.transport
     if answer.fault == "stall":
         await asyncio.sleep(60)
-    if answer.fault == "close" and request.transport is not None:
-        request.transport.abort()
-        await asyncio.sleep(60)  # until the server notices and cancels this handler
+    if answer.fault not in ("close", "reset") or transport is None:
+        return
+    if answer.fault == "reset":  # the other side's read fails, instead of ending
+        with_no_farewell = struct.pack("ii", 1, 0)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, with_no_farewell)
+    await asyncio.sleep(0.02)  # what was said before is to be heard
+    transport.abort()
+    await asyncio.sleep(60)  # until the server notices and cancels this handler
 
 
 async def _pieces(answer: Answer, request: web.Request) -> AsyncIterator[str]:
@@ -59,6 +72,7 @@ async def _pieces(answer: Answer, request: web.Request) -> AsyncIterator[str]:
 
 async def _broken_end(answer: Answer) -> Frames:
     """Yield what comes instead of the rest: nonsense, an error, or nothing at all."""
+    await asyncio.sleep(0.02)
     if answer.fault == "malformed":
         yield b"data: {this is not JSON\n\n"
     if answer.fault == "error":
@@ -137,7 +151,9 @@ STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_
 
 
 def _anthropic_usage(answer: Answer) -> dict[str, Any]:
-    usage = answer.usage or {}
+    if answer.usage is None:
+        return {}
+    usage = answer.usage
     return {
         "input_tokens": usage.get("prompt_tokens", 0),
         "output_tokens": usage.get("completion_tokens", 0),
@@ -147,12 +163,12 @@ def _anthropic_usage(answer: Answer) -> dict[str, Any]:
 
 def anthropic_whole(answer: Answer) -> dict[str, Any]:
     """Return Anthropic's body of an answer in one piece."""
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": answer.text}]
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": answer.text}] if answer.text else []
+    if answer.reasoning:
+        blocks.insert(0, {"type": "thinking", "thinking": answer.reasoning, "signature": "EqQB"})
     for call in answer.tool_calls:
-        arguments = json.loads(call["arguments"] or "{}")
-        blocks.append(
-            {"type": "tool_use", "id": call["id"], "name": call["name"], "input": arguments}
-        )
+        block = {"type": "tool_use", "id": call["id"], "name": call["name"]}
+        blocks.append({**block, "input": _input(call["arguments"])})
     return {
         "type": "message",
         "role": "assistant",
@@ -163,11 +179,22 @@ def anthropic_whole(answer: Answer) -> dict[str, Any]:
     }
 
 
+def _input(arguments: str) -> Any:
+    try:
+        return json.loads(arguments or "{}")
+    except ValueError:
+        return arguments
+
+
 async def anthropic_frames(answer: Answer, request: web.Request) -> Frames:
     """Yield Anthropic's events of a streamed answer."""
     usage = _anthropic_usage(answer)
-    head = {"type": "message", "model": answer.model, "usage": {**usage, "output_tokens": 1}}
+    begun = {**usage, "output_tokens": 1} if usage else {}
+    head = {"type": "message", "model": answer.model, "usage": begun}
     yield _named({"type": "message_start", "message": head})
+    if answer.reasoning:
+        for frame in _anthropic_thinking(answer):
+            yield frame
     text = {"type": "text", "text": ""}
     yield _named({"type": "content_block_start", "index": 0, "content_block": text})
     yield _named({"type": "ping"})
@@ -184,8 +211,19 @@ async def anthropic_frames(answer: Answer, request: web.Request) -> Frames:
             yield frame
     stop_reason = STOP_REASONS.get(answer.finish_reason, answer.finish_reason)
     ending = {"type": "message_delta", "delta": {"stop_reason": stop_reason}}
-    yield _named({**ending, "usage": {"output_tokens": usage["output_tokens"]}})
+    end_usage = {"output_tokens": usage["output_tokens"]} if usage else {}
+    yield _named({**ending, "usage": end_usage})
     yield _named({"type": "message_stop"})
+
+
+def _anthropic_thinking(answer: Answer) -> Iterator[bytes]:
+    block = {"type": "thinking", "thinking": "", "signature": ""}
+    yield _named({"type": "content_block_start", "index": 90, "content_block": block})
+    thought = {"type": "thinking_delta", "thinking": answer.reasoning}
+    signature = {"type": "signature_delta", "signature": "EqQB"}
+    for delta in (thought, signature):
+        yield _named({"type": "content_block_delta", "index": 90, "delta": delta})
+    yield _named({"type": "content_block_stop", "index": 90})
 
 
 def _anthropic_tool_call(index: int, call: Mapping[str, str]) -> Iterator[bytes]:

@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from llm.models import ProviderKind
 from llm.providers.anthropic import AnthropicProvider
-from llm.providers.base import Connection, Deployment, Provider
+from llm.providers.base import Connection, Deployment, Provider, Timeouts
 from llm.providers.demo import DemoProvider
 from llm.providers.openai import AzureProvider, OpenAIProvider
 
-__all__ = ["Connection", "Deployment", "Provider", "provider_for"]
+__all__ = ["Connection", "Deployment", "Provider", "Timeouts", "can", "provider_for"]
 
 KINDS: dict[str, Callable[[Connection], Provider]] = {
     ProviderKind.OPENAI: OpenAIProvider,
@@ -17,6 +17,12 @@ KINDS: dict[str, Callable[[Connection], Provider]] = {
     ProviderKind.ANTHROPIC: AnthropicProvider,
     ProviderKind.DEMO: DemoProvider,
 }
+
+
+def can(kind: str, ability: type) -> bool:
+    """Return whether providers of the kind have the methods of a protocol, like `Embedder`."""
+    made_by = KINDS[kind]
+    return isinstance(made_by, type) and issubclass(made_by, ability)
 
 
 @lru_cache(maxsize=256)

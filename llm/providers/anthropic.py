@@ -1,10 +1,14 @@
 """Anthropic's Messages API."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
-from llm.providers import http
-from llm.providers.anthropic_request import encode
-from llm.providers.anthropic_wire import EventReader, whole_answer
+from openai import AsyncOpenAI, omit
+
+from llm.providers import http, listing, relay
+from llm.providers.anthropic_request import encode, json_tool
+from llm.providers.anthropic_stream import EventReader
+from llm.providers.anthropic_wire import whole_answer
 from llm.providers.base import Connection, Deployment
 from llm.types import ChatRequest, Delta, End
 
@@ -16,7 +20,6 @@ class AnthropicProvider:
     """Anthropic itself, or a server that speaks its API."""
 
     def __init__(self, connection: Connection) -> None:
-        self._name = connection.name
         base = (connection.base_url or OFFICIAL).rstrip("/").removesuffix("/v1")
         headers = {
             "Accept": "application/json",
@@ -25,22 +28,29 @@ class AnthropicProvider:
             "x-api-key": connection.api_key,
         }
         self._endpoint = http.endpoint(connection, f"{base}/v1/messages", headers)
+        self._models_url = f"{base}/v1"
 
-    async def stream(
+    async def models(self) -> dict[str, int | None]:
+        """Return the models that the key may use."""
+        own = ("anthropic-version", "x-api-key")
+        return await listing.models(
+            AsyncOpenAI(api_key="none", base_url=self._models_url, max_retries=0),
+            self._endpoint.provider,
+            headers={
+                **{name: self._endpoint.headers[name] for name in own},
+                "Authorization": omit,  # as OpenAI's SDK would send a key
+            },
+            query={"limit": 1000},
+        )
+
+    def stream(
         self, request: ChatRequest, deployment: Deployment
     ) -> AsyncGenerator[Delta | End, None]:
         """Yield the answer as `Provider.stream` promises, without `raw`."""
         body = encode(request, deployment)
-        async with http.post(self._endpoint, body, is_streamed=request.stream) as response:
-            if not request.stream:
-                for item in whole_answer(self._name, await response.read()):
-                    yield item
-                return
-            events = EventReader(self._name)
-            async for received in response.content.iter_any():
-                if delta := events.read(received):
-                    yield delta
-                if events.is_done:
-                    await http.drain(response)
-                    break
-            yield events.end()
+        tool = json_tool(request)
+        if not request.stream:
+            understand = partial(whole_answer, json_tool=tool)
+            return relay.whole(self._endpoint, body, deployment.timeouts, understand)
+        reader = EventReader(self._endpoint.provider, json_tool=tool)
+        return relay.streamed(self._endpoint, body, deployment.timeouts, reader)

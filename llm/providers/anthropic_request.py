@@ -7,12 +7,19 @@ import msgspec
 
 from llm.errors import RequestRefused
 from llm.providers.base import Deployment
-from llm.types import ChatRequest, ImagePart, Message, TextPart, Tool
+from llm.types import ChatRequest, FunctionDefinition, ImagePart, Message, TextPart, Tool
 
 Block = dict[str, Any]
 
 TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 HIGHEST_TEMPERATURE = 1.0  # OpenAI's goes to 2
+# Parameters of its own, which a caller may give beside OpenAI's.
+OWN = ("cache_control", "metadata", "service_tier", "thinking", "top_k")
+# The API takes a schema but has no word for "any JSON object": the model gives it to this tool.
+JSON_TOOL = "json_object"
+ANY_JSON = Tool(
+    FunctionDefinition(JSON_TOOL, "Give your answer, as one JSON object.", {"type": "object"})
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,12 +40,14 @@ def encode(request: ChatRequest, deployment: Deployment) -> bytes:
         body["top_p"] = request.top_p
     if request.stop:
         body["stop_sequences"] = request.stop
-    if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        body["tool_choice"] = _tool_choice(request)
-    if request.response_format:
-        body |= _output_format(request.response_format)
-    return _encode(body)
+    body |= {name: request.extra[name] for name in OWN if name in request.extra}
+    return _encode(body | _tools(request) | _output_format(request.response_format))
+
+
+def json_tool(request: ChatRequest) -> str | None:
+    """Return the tool whose arguments are the answer, where the caller wants just any JSON."""
+    wanted = request.response_format or {}
+    return JSON_TOOL if wanted.get("type") == "json_object" else None
 
 
 def _system(messages: Iterable[Message]) -> str:
@@ -113,6 +122,15 @@ def _arguments(arguments: str) -> Any:
         ) from error
 
 
+def _tools(request: ChatRequest) -> dict[str, Any]:
+    tools = [_tool(tool) for tool in request.tools]
+    choice = _tool_choice(request)
+    if json_tool(request):
+        tools.append(_tool(ANY_JSON))
+        choice = {"type": "any"} if request.tools else {"type": "tool", "name": JSON_TOOL}
+    return {"tools": tools, "tool_choice": choice} if tools else {}
+
+
 def _tool(tool: Tool) -> Block:
     function = tool.function
     block: Block = {
@@ -121,27 +139,34 @@ def _tool(tool: Tool) -> Block:
     }
     if function.description:
         block["description"] = function.description
+    if function.strict:
+        block["strict"] = True
     return block
 
 
 def _tool_choice(request: ChatRequest) -> Block:
-    choice: Block
-    if isinstance(request.tool_choice, dict):
-        choice = {"type": "tool", "name": request.tool_choice.get("function", {}).get("name")}
+    wanted = request.tool_choice
+    if isinstance(wanted, dict):
+        function = wanted.get("function")
+        if wanted.get("type") != "function" or not isinstance(function, dict):
+            raise RequestRefused(
+                "This model takes the name of one function as tool_choice.", param="tool_choice"
+            )
+        choice: Block = {"type": "tool", "name": function.get("name")}
     else:
-        choice = {"type": TOOL_CHOICES.get(request.tool_choice or "auto", "auto")}
+        choice = {"type": TOOL_CHOICES.get(wanted or "auto", "auto")}
     if request.extra.get("parallel_tool_calls") is False and choice["type"] != "none":
         choice["disable_parallel_tool_use"] = True
     return choice
 
 
-def _output_format(wanted: dict[str, Any]) -> dict[str, Any]:
+def _output_format(wanted: dict[str, Any] | None) -> dict[str, Any]:
     match wanted:
-        case {"type": "text"}:
+        case None | {"type": "text" | "json_object"}:
             return {}
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
             return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
     raise RequestRefused(
-        "This model takes a response_format of the types text and json_schema.",
+        "This model takes a response_format of the types text, json_object and json_schema.",
         param="response_format",
     )

@@ -1,7 +1,9 @@
 """What a vendor's refusal means: from status, body and headers to an error class."""
 
+import math
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -23,6 +25,9 @@ from llm.errors import (
 )
 
 LONGEST_MESSAGE = 500
+# What reading JSON raises that is none, is not UTF-8 or is nested without end.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+LONGEST_WAIT = 86_400.0  # seconds; a vendor that asks for more has said "not today"
 
 # What vendors write into `code` or `type`. It says more than the status, where it is known.
 CODES: dict[str, type[ProviderError]] = {
@@ -46,6 +51,14 @@ CODES: dict[str, type[ProviderError]] = {
     "timeout_error": TimedOut,
     "request_too_large": RequestRefused,
 }
+# Whoever asks with another account's key may be answered. A 403 without one of these speaks of what
+# was asked for: a model that the key may not use says nothing about the others.
+ACCOUNT_REFUSED = frozenset(
+    [
+        *("insufficient_quota", "billing_error", "billing_not_active"),
+        *("billing_hard_limit_reached", "account_deactivated", "organization_deactivated"),
+    ]
+)
 STATUSES: dict[int, type[ProviderError]] = {
     401: AuthenticationFailed,
     402: ProviderPermissionDenied,
@@ -63,8 +76,16 @@ WORDS: dict[str, type[ProviderError]] = {
     "context window": ContextTooLong,
     "context size": ContextTooLong,
     "prompt is too long": ContextTooLong,
-    "api key not valid": AuthenticationFailed,
+    "input is too long": ContextTooLong,
+    "exceed context limit": ContextTooLong,
+    "exceeds the maximum number of tokens": ContextTooLong,
     "content management policy": ContentFiltered,
+}
+# These speak of the key, so they count at the beginning alone: further on, a vendor may be quoting
+# the caller, who could have everybody's key set aside.
+BEGINNINGS: dict[str, type[ProviderError]] = {
+    "your credit balance is too low": ProviderPermissionDenied,
+    "api key not valid": AuthenticationFailed,
 }
 MEANINGS: dict[type[ProviderError], str] = {
     AuthenticationFailed: "refused its credentials",
@@ -81,7 +102,7 @@ def refusal(provider: str, status: int, body: bytes, headers: Mapping[str, str])
     """Return the error that an answer with `status` stands for."""
     try:
         content = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         content = None
     return from_body(provider, content, status=status, retry_after=retry_after(headers))
 
@@ -95,7 +116,10 @@ def from_body(
     message = str(error.get("message") or "")
     kind = _class_of(error, status, message)
     if kind in MEANINGS:  # the vendor's own words may show a piece of the key, or its insides
-        return kind(f"The provider {provider} {MEANINGS[kind]}.", retry_after=retry_after)
+        wait = _retry_delay(error) if retry_after is None else retry_after
+        result = kind(f"The provider {provider} {MEANINGS[kind]}.", retry_after=wait)
+        result.refuses_key |= _is_about_the_account(error, status, message)
+        return result
     param = error.get("param")
     return kind(
         f"The provider {provider} refused the request: {message[:LONGEST_MESSAGE] or status}",
@@ -119,36 +143,47 @@ def broken_off(provider: str) -> ConnectionFailed:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds the vendor asks us to wait: in milliseconds, seconds or as a date."""
-    if (milliseconds := _float(headers.get("retry-after-ms"))) is not None:
-        return milliseconds / 1000
+    if (milliseconds := _number_of(headers.get("retry-after-ms"))) is not None:
+        return min(milliseconds / 1000, LONGEST_WAIT)
     value = headers.get("retry-after")
     if value is None:
         return None
-    if (seconds := _float(value)) is not None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
+    seconds = _number_of(value)
+    return _seconds_until(value) if seconds is None else min(seconds, LONGEST_WAIT)
 
 
 def _class_of(error: Mapping[str, Any], status: int, message: str) -> type[ProviderError]:
-    names = [error.get("code"), error.get("type"), error.get("status")]
-    inner = error.get("innererror")
-    if isinstance(inner, dict):
-        names.insert(0, inner.get("code"))
-    for name in names:
-        if isinstance(name, str) and (known := CODES.get(name.lower())):
+    for name in _names(error):
+        if known := CODES.get(name):
             return known
-    if status in (0, 400, 413, 422):
-        lowered = message.lower()
-        for words, meaning in WORDS.items():
-            if words in lowered:
-                return meaning
+    if status in (0, 400, 413, 422) and (known := _told_in_words(message.lower())):
+        return known
     if status in STATUSES:
         return STATUSES[status]
     is_ours = 400 <= status < 500 or (not status and error.get("type") == "invalid_request_error")
     return RequestRefused if is_ours else ServerError
+
+
+def _told_in_words(lowered: str) -> type[ProviderError] | None:
+    for words, meaning in BEGINNINGS.items():
+        if lowered.startswith(words):
+            return meaning
+    return next((meaning for words, meaning in WORDS.items() if words in lowered), None)
+
+
+def _is_about_the_account(error: Mapping[str, Any], status: int, message: str) -> bool:
+    """Return whether the vendor wants nothing of this account, not only not this one thing."""
+    is_named = any(name in ACCOUNT_REFUSED for name in _names(error))
+    return status == 402 or is_named or message.lower().startswith("your credit balance is too low")
+
+
+def _names(error: Mapping[str, Any]) -> list[str]:
+    """Return the names that the vendor has for the error, the most telling first."""
+    names = [error.get("code"), error.get("type"), error.get("status")]
+    inner = error.get("innererror")
+    if isinstance(inner, dict):
+        names.insert(0, inner.get("code"))
+    return [name.lower() for name in names if isinstance(name, str)]
 
 
 def _error_object(content: Any) -> Mapping[str, Any]:
@@ -161,14 +196,34 @@ def _error_object(content: Any) -> Mapping[str, Any]:
     return error if isinstance(error, dict) else {"message": error}
 
 
+def _retry_delay(error: Mapping[str, Any]) -> float | None:
+    """Return the wait that Gemini asks for in the body: `"retryDelay": "34s"` in a detail."""
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict) and isinstance(delay := detail.get("retryDelay"), str):
+            seconds = _number_of(delay.removesuffix("s"))
+            return None if seconds is None else min(seconds, LONGEST_WAIT)
+    return None
+
+
 def _number(value: Any) -> int:
     return value if isinstance(value, int) and 400 <= value < 600 else 0
 
 
-def _float(value: str | None) -> float | None:
+def _number_of(value: str | None) -> float | None:
+    """Return the wait that a number asks for; `nan`, `inf` and less than nothing are none."""
     try:
-        seconds = float(value) if value is not None else None
+        wait = float(value) if value is not None else math.nan
     except ValueError:
         return None
-    # `nan` and `inf` are numbers to Python, and negative ones are to some clocks.
-    return seconds if seconds is not None and 0 <= seconds < 86_400 else None
+    return wait if 0 <= wait < math.inf else None
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000": the time is UTC, the place is not told
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(0.0, moment.timestamp() - time.time()), LONGEST_WAIT)

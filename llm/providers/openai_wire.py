@@ -1,6 +1,5 @@
 """What is read of OpenAI's answers: text, tool calls, why it ended, what it took. Nothing else."""
 
-import json
 from typing import Any
 
 import msgspec
@@ -9,7 +8,8 @@ from msgspec import Struct
 from billing.pricing import TokenUsage
 from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
-from llm.providers.sse import SseParser, encode
+from llm.providers.surrogates import Halves
+from llm.providers.usage import credible
 from llm.types import Delta, End, FinishReason, ToolCallDelta
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -19,7 +19,6 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-DONE = b"[DONE]"
 
 
 class InputDetails(Struct, gc=False):
@@ -38,9 +37,9 @@ class Usage(Struct):
     completion_tokens_details: OutputDetails | None = None
 
 
-class Function(Struct, gc=False):
+class Function(Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None  # some servers send the object itself
 
 
 class ToolCall(Struct):
@@ -49,8 +48,12 @@ class ToolCall(Struct):
     function: Function | None = None
 
 
+class Part(Struct, gc=False):
+    text: str | None = None
+
+
 class Content(Struct):
-    content: str | None = None
+    content: str | list[Part] | None = None  # Mistral sends parts where it thinks
     reasoning_content: str | None = None
     reasoning: str | None = None  # another name for the same
     refusal: str | None = None
@@ -69,103 +72,69 @@ class Chunk(Struct):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     model: str | None = None
+    object: str | None = None
     error: Any = None
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
-class ChunkReader:
-    """Turns what arrived in one read of the socket into one `Delta`.
+def read_chunk(provider: str, document: bytes, halves: Halves) -> Chunk:
+    """Return what a document says, or raise the error that it stands for."""
+    try:
+        chunk = _decode(document)
+    except classify.UNREADABLE as error:
+        decoded = halves.decode(document, Chunk)
+        if decoded is None:
+            raise _unreadable(provider, document) from error
+        chunk = decoded
+    if chunk.error is not None:
+        raise classify.in_answer(provider, chunk.error)
+    if chunk.object == "error":  # vLLM's
+        raise classify.in_answer(provider, msgspec.json.decode(document))
+    return chunk
 
-    Chunks without content (the role, the finish reason) wait for the next one with content; what
-    is left when the answer ends closes it.
-    """
 
-    def __init__(self, provider: str) -> None:
-        self.is_done = False  # there is nothing more to read
-        self._provider = provider
-        self._parser = SseParser()
-        self._waiting: list[bytes] = []
-        self._finish_reason: str | None = None
-        self._usage: Usage | None = None
-        self._model: str | None = None
-        self._failure: ProviderError | None = None
-        self._halves = Halves()
+def whole_answer(provider: str, body: bytes) -> tuple[Delta, End]:
+    """Return an answer that came in one piece."""
+    halves = Halves()
+    answer = read_chunk(provider, body, halves)
+    if not answer.choices:
+        raise MalformedAnswer(f"The provider {provider} sent an answer without choices.")
+    gathered = Gathered(CallNumbers())
+    has_content = gathered.add(answer.choices)
+    return gathered.delta(body, halves), End(
+        finish_reason=finish_reason(provider, answer.choices[0].finish_reason),
+        usage=token_usage(answer.usage, has_content=has_content),
+        model=answer.model,
+    )
 
-    def read(self, received: bytes) -> Delta | None:
-        """Return the content that `received` completes."""
-        return self._read(self._parser.feed(received))
 
-    def read_rest(self) -> Delta | None:
-        """Return the content of a last event that lacks its empty line."""
-        return None if self.is_done else self._read(self._parser.end())
+class CallNumbers:
+    """Numbers the tool calls of an answer; some vendors (Gemini) give each of them the number 0."""
 
-    def end(self) -> End:
-        """Return the end, or raise what came instead of one."""
-        if self._failure is not None:
-            raise self._failure
-        if self._finish_reason is None and not self.is_done:
-            raise classify.broken_off(self._provider)
-        return End(
-            finish_reason=_finish_reason(self._provider, self._finish_reason),
-            usage=token_usage(self._usage),
-            model=self._model,
-            raw=encode(self._waiting) if self._waiting else None,
-        )
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[str | None, int]] = {}  # vendor's number -> last id, ours
+        self._used: set[int] = set()
+        self._highest = 0
 
-    def _read(self, events: list[bytes]) -> Delta | None:
-        gathered = Gathered()
-        complete = 0  # how many of the waiting events go out with this content
-        for event in events:
-            choices = self._take(event)
-            if self.is_done:
-                break
-            if choices:
-                self._waiting.append(event)
-                if gathered.add(choices):
-                    complete = len(self._waiting)
-        if not complete:
-            return None
-        raw = encode(self._waiting[:complete])
-        del self._waiting[:complete]
-        return gathered.delta(raw, self._halves)
-
-    def _take(self, event: bytes) -> list[Choice] | None:
-        """Remember what an event says about the answer as a whole; return its choices."""
-        if event == DONE:
-            self.is_done = True
-            return None
-        try:
-            chunk = self._chunk(event)
-        except ProviderError as error:
-            # What came before it in the same read is still to be given.
-            self._failure = error
-            self.is_done = True
-            return None
-        if chunk.usage is not None:
-            self._usage = chunk.usage  # cumulative: the last one counts
-        if self._model is None:
-            self._model = chunk.model
-        for choice in chunk.choices or ():
-            if choice.finish_reason:
-                self._finish_reason = choice.finish_reason
-        return chunk.choices
-
-    def _chunk(self, event: bytes) -> Chunk:
-        try:
-            chunk = _decode(event)
-        except msgspec.DecodeError:
-            chunk = self._halves.decode(self._provider, event)
-        if chunk.error is not None:
-            raise classify.in_answer(self._provider, chunk.error)
-        return chunk
+    def number(self, index: int, id: str | None) -> int:
+        """Return the number of the call that a piece belongs to: a new id begins a new call."""
+        known = self._known.get(index)
+        if known is not None and (id is None or id in ("", known[0])):
+            return known[1]
+        number = self._highest + 1 if index in self._used else index
+        self._used.add(number)
+        self._highest = max(self._highest, number)
+        self._known[index] = (id, number)
+        return number
 
 
 class Gathered:
     """The content of several chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: CallNumbers) -> None:
+        self._numbers = numbers
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._tool_calls: list[ToolCallDelta] = []
@@ -178,109 +147,88 @@ class Gathered:
             if content is None:
                 continue
             if text := content.content or content.refusal:
-                self._text.append(text)
+                self._text.append(text if isinstance(text, str) else _joined(text))
                 has_content = True
             if reasoning := content.reasoning_content or content.reasoning:
                 self._reasoning.append(reasoning)
                 has_content = True
             if content.tool_calls:
                 self._tool_calls += map(
-                    _tool_call, range(len(content.tool_calls)), content.tool_calls
+                    self._tool_call, range(len(content.tool_calls)), content.tool_calls
                 )
                 has_content = True
         return has_content
 
-    def delta(self, raw: bytes, halves: "Halves") -> Delta:
+    def delta(self, raw: bytes, halves: Halves) -> Delta:
         return Delta(
             text=halves.join("".join(self._text)),
             tool_calls=tuple(self._tool_calls),
-            reasoning="".join(self._reasoning),
+            reasoning=halves.join("".join(self._reasoning), of="reasoning"),
             raw=raw,
         )
 
-
-class Halves:
-    """Puts characters together that a vendor has cut into two surrogates, in two chunks."""
-
-    def __init__(self) -> None:
-        self._is_needed = False
-        self._half = ""
-
-    def decode(self, provider: str, event: bytes) -> Chunk:
-        """Return a chunk that the strict decoder refuses, if a lone surrogate is all it has."""
-        try:
-            chunk = msgspec.convert(json.loads(event), Chunk)
-        except (ValueError, msgspec.ValidationError) as error:
-            raise MalformedAnswer(f"The provider {provider} sent what is not JSON.") from error
-        self._is_needed = True
-        return chunk
-
-    def join(self, text: str) -> str:
-        """Return the whole characters of `text`, and keep a half at its end for the next."""
-        if not self._is_needed:
-            return text
-        text, self._half = self._half + text, ""
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, self._half = text[:-1], text[-1]
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    def _tool_call(self, position: int, call: ToolCall) -> ToolCallDelta:
+        function = call.function or Function()
+        arguments = function.arguments or ""
+        if not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments).decode()
+        index = position if call.index is None else call.index
+        return ToolCallDelta(
+            index=self._numbers.number(index, call.id),
+            id=call.id,
+            name=function.name,
+            arguments=arguments,
+        )
 
 
-def whole_answer(provider: str, body: bytes) -> tuple[Delta, End]:
-    """Return an answer that came in one piece."""
-    halves = Halves()
-    try:
-        answer = _decode(body)
-    except msgspec.DecodeError:
-        answer = halves.decode(provider, body)
-    if answer.error is not None:
-        raise classify.in_answer(provider, answer.error)
-    if not answer.choices:
-        raise MalformedAnswer(f"The provider {provider} sent an answer without choices.")
-    gathered = Gathered()
-    gathered.add(answer.choices)
-    return gathered.delta(body, halves), End(
-        finish_reason=_finish_reason(provider, answer.choices[0].finish_reason),
-        usage=token_usage(answer.usage),
-        model=answer.model,
-    )
-
-
-def token_usage(usage: Usage | None) -> TokenUsage | None:
-    """Return OpenAI's figures as disjoint classes; `None` where there are none.
+def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
+    """Return OpenAI's figures as disjoint classes; `None` where there are none that can be true.
 
     Cached input is a part of the input. Reasoning is a part of the output, except with vendors
     whose total is larger than its parts: there it comes on top.
     """
-    if usage is None or not (usage.prompt_tokens or usage.completion_tokens):
+    if usage is None:
         return None
     prompt = usage.prompt_tokens or 0
     completion = usage.completion_tokens or 0
-    details = usage.prompt_tokens_details
-    cached = min(prompt, (details.cached_tokens if details else None) or 0)
-    reasoning = max(0, (usage.total_tokens or 0) - prompt - completion)
-    if not reasoning:
-        spent = usage.completion_tokens_details
-        reasoning = min(completion, (spent.reasoning_tokens if spent else None) or 0)
+    cached = (details.cached_tokens if (details := usage.prompt_tokens_details) else None) or 0
+    reasoning = (
+        spent.reasoning_tokens if (spent := usage.completion_tokens_details) else None
+    ) or 0
+    on_top = usage.total_tokens - prompt - completion if usage.total_tokens else 0
+    if on_top:
+        reasoning = on_top
+    else:
         completion -= reasoning
-    return TokenUsage(
-        input_tokens=prompt - cached,
-        cached_input_tokens=cached,
-        output_tokens=completion,
-        reasoning_tokens=reasoning,
+    return credible(
+        TokenUsage(
+            input_tokens=prompt - cached,
+            cached_input_tokens=cached,
+            output_tokens=completion,
+            reasoning_tokens=reasoning,
+        ),
+        has_content=has_content,
     )
 
 
-def _tool_call(position: int, call: ToolCall) -> ToolCallDelta:
-    function = call.function or Function()
-    return ToolCallDelta(
-        index=position if call.index is None else call.index,
-        id=call.id,
-        name=function.name,
-        arguments=function.arguments or "",
-    )
-
-
-def _finish_reason(provider: str, reason: str | None) -> FinishReason:
+def finish_reason(provider: str, reason: str | None) -> FinishReason:
+    """Return why the answer ended; raise where it did so by failing."""
     if reason == "error":
         raise classify.in_answer(provider, {})
     return FINISH_REASONS.get(reason or "", "stop")
+
+
+def _joined(parts: list[Part]) -> str:
+    return "".join(part.text or "" for part in parts)
+
+
+def _unreadable(provider: str, document: bytes) -> ProviderError:
+    """Return what a document means that is not a chunk: Gemini's list with an error, or nothing."""
+    try:
+        content = msgspec.json.decode(document)
+    except classify.UNREADABLE:
+        content = None
+    match content:
+        case [{"error": error}, *_] | {"error": error} if error:
+            return classify.in_answer(provider, error)
+    return MalformedAnswer(f"The provider {provider} sent what is not an answer.")

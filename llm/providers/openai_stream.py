@@ -1,0 +1,107 @@
+"""How a streamed answer of OpenAI's is read."""
+
+from llm.errors import MalformedAnswer, ProviderError
+from llm.providers import classify
+from llm.providers.openai_wire import (
+    CallNumbers,
+    Choice,
+    Gathered,
+    Usage,
+    finish_reason,
+    read_chunk,
+    token_usage,
+)
+from llm.providers.sse import SseParser, encode
+from llm.providers.surrogates import Halves
+from llm.types import Delta, End
+
+DONE = b"[DONE]"
+MOST_WAITING = 100  # chunks without content; a vendor that sends no others must not fill the memory
+
+
+class ChunkReader:
+    """Turns what arrived in one read of the socket into one `Delta`.
+
+    Chunks without content (the role, the finish reason) wait for the next one with content; what
+    is left when the answer ends closes it.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self.is_done = False  # there is nothing more to read
+        self._provider = provider
+        self._parser = SseParser()
+        self._waiting: list[bytes] = []
+        self._has_content = False
+        self._finish_reason: str | None = None
+        self._usage: Usage | None = None
+        self._model: str | None = None
+        self._failure: ProviderError | None = None
+        self._halves = Halves()
+        self._numbers = CallNumbers()
+
+    def read(self, received: bytes) -> Delta | None:
+        """Return the content that `received` completes."""
+        return self._read(self._parser.feed(received))
+
+    def read_rest(self) -> Delta | None:
+        """Return the content of a last event that lacks its empty line."""
+        return None if self.is_done else self._read(self._parser.end())
+
+    def end(self) -> End:
+        """Return the end, or raise what came instead of one."""
+        if self._failure is not None:
+            raise self._failure
+        if self._finish_reason is None:
+            if not self.is_done:
+                raise classify.broken_off(self._provider)
+            if not self._has_content:
+                raise MalformedAnswer(f"The provider {self._provider} sent an end without answer.")
+        return End(
+            finish_reason=finish_reason(self._provider, self._finish_reason),
+            usage=token_usage(self._usage, has_content=self._has_content),
+            model=self._model,
+            raw=encode(self._waiting) if self._waiting else None,
+        )
+
+    def _read(self, events: list[bytes]) -> Delta | None:
+        gathered = Gathered(self._numbers)
+        complete = 0  # how many of the waiting events go out with this content
+        for event in events:
+            choices = self._take(event)
+            if self.is_done:
+                break
+            if not choices:
+                continue
+            if gathered.add(choices):
+                self._waiting.append(event)
+                complete = len(self._waiting)
+            elif event not in self._waiting:  # an end that comes twice is one end
+                del self._waiting[complete + MOST_WAITING - 1 :]
+                self._waiting.append(event)
+        if not complete:
+            return None
+        self._has_content = True
+        raw = encode(self._waiting[:complete])
+        del self._waiting[:complete]
+        return gathered.delta(raw, self._halves)
+
+    def _take(self, event: bytes) -> list[Choice] | None:
+        """Remember what an event says about the answer as a whole; return its choices."""
+        if event == DONE:
+            self.is_done = True
+            return None
+        try:
+            chunk = read_chunk(self._provider, event, self._halves)
+        except ProviderError as error:
+            # What came before it in the same read is still to be given.
+            self._failure = error
+            self.is_done = True
+            return None
+        if chunk.usage is not None:
+            self._usage = chunk.usage  # cumulative: the last one counts
+        if self._model is None:
+            self._model = chunk.model
+        for choice in chunk.choices or ():
+            if choice.finish_reason:
+                self._finish_reason = choice.finish_reason
+        return chunk.choices
