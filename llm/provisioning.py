@@ -15,12 +15,12 @@ from billing import prices
 from core.errors import AppError
 from llm import catalog, demo
 from llm.models import Deployment, Provider, ProviderKind, Route, RouteDeployment
+from llm.presets import PRESETS
 from llm.providers import Connection
 from llm.providers.openai import OpenAIProvider
 
 logger = structlog.get_logger(__name__)
 
-GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta/openai"
 # A large model may think and write at length; a small one must keep room for the question.
 LARGE_CONTEXT = 100_000
 LARGE_OUTPUT = 16_384
@@ -33,7 +33,6 @@ class Wanted:
     name: str
     kind: ProviderKind
     models: Mapping[str, int | None]  # with the size of the window, where the server tells it
-    vendor_id: str | None  # None: its prices are not public
     base_url: str = ""
     api_version: str = ""
     api_key_env: str = ""
@@ -75,7 +74,6 @@ def _wanted() -> Iterator[Wanted]:
             name="azure",
             kind=ProviderKind.AZURE,
             models=_named("AZURE_OPENAI_DEPLOYMENTS"),
-            vendor_id=catalog.VENDOR_IDS[ProviderKind.AZURE],
             base_url=os.environ["AZURE_OPENAI_ENDPOINT"],
             api_version=os.environ.get("AZURE_OPENAI_API_VERSION", ""),
             api_key_env="AZURE_OPENAI_API_KEY",
@@ -85,7 +83,6 @@ def _wanted() -> Iterator[Wanted]:
             name="anthropic",
             kind=ProviderKind.ANTHROPIC,
             models=_named("ANTHROPIC_MODELS", catalog.ANTHROPIC_MODELS),
-            vendor_id=catalog.VENDOR_IDS[ProviderKind.ANTHROPIC],
             api_key_env="ANTHROPIC_API_KEY",
         )
     if os.environ.get("GEMINI_API_KEY"):
@@ -93,8 +90,7 @@ def _wanted() -> Iterator[Wanted]:
             name="gemini",
             kind=ProviderKind.OPENAI,
             models=_named("GEMINI_MODELS", catalog.GEMINI_MODELS),
-            vendor_id=catalog.GEMINI_ID,
-            base_url=GEMINI_URL,
+            base_url=PRESETS["gemini"].base_url,
             api_key_env="GEMINI_API_KEY",
         )
 
@@ -105,7 +101,6 @@ def _openai() -> Wanted:
         name="openai",
         kind=ProviderKind.OPENAI,
         models=_named("OPENAI_MODELS") or _discover(base_url),
-        vendor_id=catalog.vendor_id(ProviderKind.OPENAI, base_url),
         base_url=base_url,
         api_key_env="OPENAI_API_KEY",
     )
@@ -132,20 +127,22 @@ def _discover(base_url: str) -> Mapping[str, int | None]:
 def _provision(wanted: Wanted) -> list[str]:
     if not wanted.models:
         return [f"{wanted.name}: no models known; name them in {_variable(wanted)}"]
-    provider, _ = Provider.objects.get_or_create(
+    provider, is_new = Provider.objects.get_or_create(
         name=wanted.name,
         defaults={
             "kind": wanted.kind,
             "base_url": wanted.base_url,
             "api_version": wanted.api_version,
-            "api_key_env": wanted.api_key_env,
         },
     )
+    if is_new:
+        provider.credentials.create(name="main", environment_variable=wanted.api_key_env)
+    vendor_id = catalog.vendor_id(wanted.kind, wanted.base_url)
     lines = []
     for model, told in wanted.models.items():
-        context_tokens = told or catalog.context_tokens(wanted.vendor_id, model)
+        context_tokens = told or catalog.context_tokens(vendor_id, model)
         if add_deployment(provider, model, context_tokens=context_tokens):
-            price = prices.seed_from_catalog(wanted.name, wanted.vendor_id, model)
+            price = prices.seed_from_catalog(wanted.name, vendor_id, model)
             lines.append(f"{wanted.name}: {model}{'' if price else ' (no public price)'}")
     _make_default(provider, next(iter(wanted.models)))
     return lines

@@ -4,17 +4,15 @@ import os
 from io import StringIO
 
 import pytest
-from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.models import Price
 from llm import credentials, demo
-from llm.models import Deployment, Provider, Route
-from llm.providers import Connection
+from llm.models import Credential, Deployment, Provider, Route
 from llm.provisioning import provision_from_environment
 from llm.types import Call
 from tests.llm_support import ask, collect, text_of
@@ -75,9 +73,10 @@ def test_a_key_makes_a_provider_with_prices_the_default(
     provider, model = first.split()
     assert served(model) == [first]
     assert Price.objects.in_force().filter(provider=provider, model=model).count() == 1
-    stored = Provider.objects.get(name=provider)
-    assert stored.api_key_encrypted == ""
-    assert credentials.api_key(stored) == SECRET
+    key = Credential.objects.get(provider__name=provider)
+    assert key.environment_variable in environment
+    assert key.secret_encrypted == ""
+    assert credentials.secret_of(key) == SECRET
 
 
 @pytest.mark.django_db
@@ -155,8 +154,8 @@ async def test_a_provider_added_by_command_answers(vendor: FakeVendor, call: Cal
     ]
     assert text_of(await collect(ask(model="llama"), call)) == Answer().text
     assert vendor.requests[0].headers["Authorization"] == f"Bearer {SECRET}"
-    stored = await Provider.objects.aget(name="local")
-    assert SECRET not in stored.api_key_encrypted
+    stored = await Credential.objects.aget(provider__name="local")
+    assert SECRET not in stored.secret_encrypted
 
 
 @pytest.mark.django_db
@@ -171,6 +170,9 @@ async def test_a_provider_added_by_command_answers(vendor: FakeVendor, call: Cal
         (["x", "--kind", "openai", "--models", "m", "--base-url", "ftp://x"], "begins with http"),
         (["x", "--kind", "azure", "--models", "m"], "Azure OpenAI has an address"),
         (["demo", "--kind", "openai", "--models", "m"], "already exists"),
+        (["x", "--kind", "openai", "--models", "m"], "needs a key and has none"),
+        (["x", "--kind", "anthropic", "--models", "m", "--api-key-env", "NO_SUCH"], "NO_SUCH"),
+        (["x", "--kind", "openai", "--models", "m", "--api-key-env", "A B"], "no variable"),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_and_makes_nothing(
@@ -184,85 +186,34 @@ def test_a_wrong_command_says_what_is_wrong_and_makes_nothing(
     assert not Provider.objects.exclude(name="demo").exists()
 
 
-# --- Credentials and the admin --------------------------------------------------------------------
+@pytest.mark.django_db
+def test_the_public_prices_of_a_known_address_hold() -> None:
+    known = ("--kind", "openai", "--base-url", "https://api.mistral.ai/v1/", "--api-key", SECRET)
+    own = ("--kind", "openai", "--base-url", "http://vllm:8000/v1")
 
+    priced = add_provider("mistral", *known, "--models", "mistral-large-latest")
+    unpriced = add_provider("own", *own, "--models", "mistral-large-latest")
 
-def test_a_key_is_in_no_repr() -> None:
-    connection = Connection(name="x", kind="openai", api_key=SECRET)
-
-    assert SECRET not in repr(connection)
+    assert "per million tokens" in priced
+    assert "no price known" in unpriced
 
 
 @pytest.mark.django_db
-def test_keys_outlive_a_rotation(settings: Settings) -> None:
-    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-    settings.SECRET_KEYS = [old]
-    provider = Provider(name="x", api_key_encrypted=credentials.encrypt(SECRET))
+def test_embeddings_cost_their_input_alone() -> None:
+    said = add_provider(
+        *("x", "--kind", "openai", "--api-key", SECRET, "--models", "text-embedding-3-small")
+    )
 
-    settings.SECRET_KEYS = [new, old]
-
-    assert credentials.api_key(provider) == SECRET
+    assert "$0.02 in, $0 out per million tokens" in said
 
 
-@pytest.mark.django_db
-def test_a_key_that_cannot_be_read_is_no_key(settings: Settings) -> None:
-    provider = Provider(name="x", api_key_encrypted=credentials.encrypt(SECRET))
-
-    settings.SECRET_KEYS = [Fernet.generate_key().decode()]
-
-    assert credentials.api_key(provider) == ""
+# --- The admin ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def staff(client: Client, db: None) -> Client:
     client.force_login(User.objects.create_superuser("staff"))
     return client
-
-
-def post_provider(staff: Client, provider: Provider, **fields: str) -> str:
-    response = staff.post(
-        reverse("admin:llm_provider_change", args=[provider.pk]),
-        {
-            "name": provider.name,
-            "kind": provider.kind,
-            "is_active": "on",
-            "deployments-TOTAL_FORMS": "0",
-            "deployments-INITIAL_FORMS": "0",
-            **fields,
-        },
-        follow=True,
-    )
-    assert response.status_code == 200
-    return response.content.decode()
-
-
-def test_the_admin_takes_a_key_and_never_shows_it(staff: Client) -> None:
-    provider = Provider.objects.create(name="x", kind="openai")
-
-    page = post_provider(staff, provider, new_api_key=SECRET)
-
-    assert SECRET not in page
-    provider.refresh_from_db()
-    assert credentials.api_key(provider) == SECRET
-    change = staff.get(reverse("admin:llm_provider_change", args=[provider.pk]))
-    page = change.content.decode()
-    assert "stored, encrypted" in page
-    assert SECRET not in page
-    assert provider.api_key_encrypted not in page
-
-
-def test_the_admin_keeps_a_key_until_it_is_told_to_forget_it(staff: Client) -> None:
-    provider = Provider.objects.create(
-        name="x", kind="openai", api_key_encrypted=credentials.encrypt(SECRET)
-    )
-
-    post_provider(staff, provider)
-    provider.refresh_from_db()
-    assert credentials.api_key(provider) == SECRET
-
-    post_provider(staff, provider, forget_api_key="on")
-    provider.refresh_from_db()
-    assert credentials.api_key(provider) == ""
 
 
 @pytest.mark.parametrize("page", ["provider", "deployment", "route"])

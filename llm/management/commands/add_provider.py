@@ -11,7 +11,7 @@ from django.db import transaction
 from billing import prices
 from billing.models import Price
 from llm import catalog, credentials, provisioning
-from llm.models import Provider, ProviderKind
+from llm.models import Credential, Provider, ProviderKind
 
 
 class Command(BaseCommand):
@@ -72,15 +72,31 @@ def _provider(options: dict[str, Any]) -> Provider:
         kind=options["kind"],
         base_url=options["base_url"],
         api_version=options["api_version"],
-        api_key_env=options["api_key_env"],
-        api_key_encrypted=credentials.encrypt(options["api_key"]),
     )
+    keys = _keys(provider, options)
     try:
         provider.full_clean()
+        for key in keys:
+            key.full_clean(exclude=["provider"])
     except ValidationError as error:
         raise CommandError("; ".join(error.messages)) from error
+    if problems := credentials.problems(provider, keys):
+        raise CommandError(" ".join(problems))
     provider.save()
+    for key in keys:
+        key.save()
     return provider
+
+
+def _keys(provider: Provider, options: dict[str, Any]) -> list[Credential]:
+    key = Credential(provider=provider, name="main")
+    if options["api_key"]:
+        key.secret_encrypted, key.secret_key_id = credentials.encrypt(options["api_key"])
+    elif options["api_key_env"]:
+        key.environment_variable = options["api_key_env"]
+    else:
+        return []
+    return [key]
 
 
 def _usd(text: str) -> Decimal:
