@@ -1,0 +1,41 @@
+"""A kept answer, told again."""
+
+import time
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+from core.ids import new_id
+from llm import metering
+from llm.caching import books, figures, kept
+from llm.caching.asked import Asked
+from llm.types import Event, Finished, KeptAnswer, Started
+
+
+async def replay(
+    found: KeptAnswer,
+    asked: Asked,
+    *,
+    usage_id: UUID | None = None,
+    similarity: float | None = None,
+) -> AsyncGenerator[Event, None]:
+    """Yield a kept answer as if it came now; it is recorded and costs nothing."""
+    usage_id = usage_id or new_id()
+    age = max(0.0, time.time() - found.kept_at)
+    await books.record(books.hit_of(found, usage_id), asked.call, model_asked=asked.request.model)
+    result: figures.Result = "hit" if similarity is None else "semantic"
+    figures.note(asked, result, age=age, saved_usd=found.cost_usd)
+    yield Started(
+        usage_id=usage_id,
+        provider=found.provider,
+        model=found.model,
+        is_cache_hit=True,
+        cache_age=age,
+        similarity=similarity,
+    )
+    yield kept.delta_for(found, is_streamed=asked.request.stream)
+    yield Finished(
+        finish_reason=found.finish_reason,
+        usage=found.usage,
+        is_estimated=False,
+        cost_usd=metering.NO_COST,
+    )
