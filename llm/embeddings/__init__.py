@@ -1,0 +1,122 @@
+"""Vectors for texts. Calls of an organization that come at the same time share a vendor's call."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from asgiref.sync import sync_to_async
+
+from billing.ledger import Settlement
+from billing.pricing import TokenUsage
+from core.errors import InvalidRequest
+from llm import asking, tokens
+from llm.asking import Turn
+from llm.embeddings import shared
+from llm.embeddings.shared import MOST_INPUTS, MOST_TOKENS, Embedded, Part
+from llm.providers.base import Embedder
+from llm.routing import inputs, routes
+from llm.routing.routes import Route
+from llm.types import Call
+
+__all__ = ["Embeddings", "embed"]
+
+AT_ONCE = 4  # vendor calls for one caller
+
+Counts = Mapping[str, Sequence[int]]  # the tokens of each text, by encoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """A vector for each text, in order, and what they cost together."""
+
+    vectors: tuple[Sequence[float], ...]  # numbers of 32 bits
+    usage: TokenUsage
+    is_estimated: bool
+    cost_usd: Decimal | None  # None: the model has no price
+    model: str  # as the vendor names what it served
+
+
+async def embed(
+    texts: Sequence[str], *, model: str, call: Call, dimensions: int | None = None
+) -> Embeddings:
+    """Return a vector for each text, at the caller's expense.
+
+    Raises `InvalidRequest`, and what `llm.service.stream` raises before `Started`. Where the texts
+    take several vendor calls and one fails, those that were made are paid all the same.
+    """
+    _check(texts, dimensions)
+    route = await routes.find(model, call.principal)
+    counts = await _count(texts, route)
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(chunk: slice) -> Embedded:
+        async with limit:
+            return await _embed(Part(call, model, texts[chunk], dimensions), route, counts, chunk)
+
+    tasks = [asyncio.ensure_future(one(chunk)) for chunk in _chunks(counts, route)]
+    try:
+        return _joined(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:  # where one has failed
+            task.cancel()
+
+
+async def _embed(part: Part, route: Route, counts: Counts, chunk: slice) -> Embedded:
+    def count(model: str) -> tuple[int, int]:
+        own = counts[tokens.encoding_name(model)][chunk]
+        return sum(own), max(own)
+
+    async def attempt(turn: Turn) -> tuple[Embedded, Settlement | None]:
+        embedded = await shared.embed(part, turn)
+        return embedded, embedded.meter.settlement
+
+    plan = await inputs.plan(route, part.call, count, Embedder)
+    return await asking.ask(part.call, plan, attempt)
+
+
+def _check(texts: Sequence[str], dimensions: int | None) -> None:
+    if not texts:
+        raise InvalidRequest("There is no text.", param="input")
+    if "" in texts:
+        raise InvalidRequest(f"Text {texts.index('') + 1} is empty.", param="input")
+    if dimensions is not None and dimensions < 1:
+        raise InvalidRequest("There must be at least one dimension.", param="dimensions")
+
+
+async def _count(texts: Sequence[str], route: Route) -> Counts:
+    models = {tokens.encoding_name(one.model): one.model for one in route.deployments}
+
+    def counted() -> Counts:
+        return {
+            encoding: [tokens.count(text, model) for text in texts]
+            for encoding, model in models.items()
+        }
+
+    if sum(map(len, texts)) < tokens.LONG:
+        return counted()
+    return await sync_to_async(counted, thread_sensitive=False)()
+
+
+def _chunks(counts: Counts, route: Route) -> Iterator[slice]:
+    """Yield which texts go into a vendor call together, as the first deployment counts them."""
+    counted = counts[tokens.encoding_name(route.deployments[0].model)]
+    start = total = 0
+    for position, count in enumerate(counted):
+        if position > start and (total + count > MOST_TOKENS or position - start == MOST_INPUTS):
+            yield slice(start, position)
+            start, total = position, 0
+        total += count
+    yield slice(start, len(counted))
+
+
+def _joined(parts: Sequence[Embedded]) -> Embeddings:
+    bills = [part.finished for part in parts]
+    costs = [bill.cost_usd for bill in bills]
+    return Embeddings(
+        vectors=tuple(vector for part in parts for vector in part.vectors),
+        usage=TokenUsage(input_tokens=sum(bill.usage.total_input for bill in bills)),
+        is_estimated=any(bill.is_estimated for bill in bills),
+        cost_usd=None if None in costs else sum((cost or Decimal(0) for cost in costs), Decimal(0)),
+        model=parts[0].model,
+    )
