@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import astuple
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,12 +14,14 @@ from billing import ledger
 from billing.ledger import Attempt, Settlement
 from billing.models import Outcome
 from billing.pricing import PriceSnapshot, TokenUsage, cost_usd, worst_case_usd
-from core.errors import AppError, DependencyDown
+from core.durations import milliseconds_since
+from core.errors import DependencyDown
 from core.ids import new_id
+from core.open_work import OpenWork
 from llm import tokens
-from llm.errors import ProviderError
-from llm.guard import Fitting
-from llm.types import Call, Delta, End, Finished, FinishReason, KeptAnswer
+from llm.errors import ContentFiltered, ProviderError
+from llm.routing.plan import Fitting
+from llm.types import Call, Delta, End, Finished, FinishReason
 
 logger = structlog.get_logger(__name__)
 
@@ -32,13 +33,11 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 }
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
-MOST_TOKENS = 2**31 - 1  # what the books can hold
 LONGEST_NAME = 200  # characters
 
 Result = TypeVar("Result")
 
-# Work on the books outlives its caller, and the event loop alone would forget the task.
-_open_work: set[asyncio.Task[Any]] = set()
+_open_work = OpenWork()  # on the books
 
 
 def attempt_for(
@@ -46,7 +45,7 @@ def attempt_for(
 ) -> Attempt:
     """Return what the ledger is told before a call: who asks, for what, and the worst case."""
     return Attempt(
-        **_asked_by(call),
+        **asked_by(call),
         attempt=number,
         provider=fitting.deployment.provider,
         model_asked=model,
@@ -57,38 +56,15 @@ def attempt_for(
     )
 
 
-async def record_hit(call: Call, kept: KeptAnswer, *, model_asked: str) -> UUID:
-    """Record an answer from the cache: who got it, what it would have taken, and no cost."""
-    attempt = Attempt(
-        **_asked_by(call),
-        attempt=1,
-        provider=kept.provider,
-        model_asked=model_asked,
-        model_served=kept.model,
-        input_tokens=kept.usage.total_input,
-        hold_usd=NO_COST,
-        price=None,
-        is_cache_hit=True,
-    )
-    settlement = Settlement(
-        usage_id=attempt.id,
-        outcome=OUTCOMES[kept.finish_reason],
-        finish_reason=kept.finish_reason,
-        usage=kept.usage,
-        is_estimated=False,
-        cost_usd=NO_COST,
-        ttft_ms=0,
-        duration_ms=0,
-        model_served=kept.model,
-    )
-    await ledger.record_hit(attempt, settlement)
-    return attempt.id
-
-
 async def finish_open_work() -> None:
-    """Return when every hold and settlement that was begun has been made."""
-    while _open_work:
-        await asyncio.wait(_open_work)
+    """Return when every settlement that was begun has been made, also for callers who have left."""
+    await _open_work.finish()
+    await ledger.drain()
+
+
+def go_on(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    """Run `work` to its end, although its caller may leave."""
+    return _open_work.go_on(work)
 
 
 class Meter:
@@ -97,15 +73,16 @@ class Meter:
     What nobody has called `finished`, `failed` or `stopped` is booked as failed by a fault of ours.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, comparable_tokens: int = 0) -> None:
+        self.settlement: Settlement | None = None  # what was booked
+        self.ttft_ms: int | None = None
         self._attempt = attempt
+        self._comparable_tokens = comparable_tokens  # of input; 0: nothing is learned of them
         self._text: list[str] = []
         self._reasoning: list[str] = []
-        self._is_called = False
+        self._is_held = False
         self._is_over = False
         self._started_at = time.monotonic()
-        self._ttft_ms: int | None = None
-        self._hold: asyncio.Task[None] | None = None
         self._renewal: asyncio.TimerHandle | None = None
         self._outcome = Outcome.FAILED
         self._error_class = "InternalError"
@@ -118,19 +95,28 @@ class Meter:
 
     @property
     def has_spoken(self) -> bool:
-        return self._ttft_ms is not None or self._end is not None
+        return self.ttft_ms is not None or self._end is not None
+
+    def elapsed_ms(self) -> int:
+        """Return how long the attempt has taken so far."""
+        return milliseconds_since(self._started_at)
 
     async def hold(self) -> None:
-        """Take the worst case from the budgets; from here on the provider may be called."""
-        self._hold = _begin(ledger.hold(self._attempt))
-        await asyncio.shield(self._hold)
-        self._is_called = True
+        """Take the worst case from the budgets; from here on the provider may be called.
+
+        A caller who leaves meanwhile leaves no hold behind: the ledger sees to that.
+        """
+        await ledger.hold(self._attempt)
+        self._is_held = True
         self._renew_later()
+
+    def spoke(self) -> int:
+        """Remember that content has come, and return after how many milliseconds."""
+        self.ttft_ms = self.elapsed_ms()
+        return self.ttft_ms
 
     def note(self, delta: Delta) -> None:
         """Count a piece of the answer."""
-        if self._ttft_ms is None:
-            self._ttft_ms = _milliseconds_since(self._started_at)
         if delta.text:
             self._text.append(delta.text)
         if delta.reasoning:
@@ -146,6 +132,8 @@ class Meter:
 
     def failed(self, error: ProviderError) -> None:
         """Remember why the vendor did not answer, and whether it may charge all the same."""
+        if isinstance(error, ContentFiltered):
+            self._outcome = Outcome.FILTERED
         self._error_class = type(error).__name__
         self._was_billed = error.may_have_been_billed or self.has_spoken
 
@@ -162,22 +150,45 @@ class Meter:
         self._is_over = True
         if self._renewal is not None:
             self._renewal.cancel()
-        return await asyncio.shield(_begin(self._settle()))
-
-    async def _settle(self) -> Finished | None:
-        if self._hold is None or not await _is_held(self._hold):
+        if not self._is_held:
             return None  # nothing was taken and nobody was called
-        usage, is_estimated = await self._usage()
+        if (reported := self._reported()) is not None:
+            return await self._book(reported, is_estimated=False)
+        if not self._was_billed:
+            return await self._book(NOTHING, is_estimated=False)
+        return await asyncio.shield(go_on(self._count_and_book()))
+
+    def _reported(self) -> TokenUsage | None:
+        """Return the vendor's own figures, where it gives any that can be."""
+        usage = self._end.usage if self._end is not None else None
+        if usage is None or not usage.is_bookable:
+            return None
+        tokens.learn(self._attempt.model_served, self._comparable_tokens, usage.total_input)
+        return usage
+
+    async def _count_and_book(self) -> Finished | None:
+        """Book our own count of what was sent and received."""
+        usage = TokenUsage(
+            input_tokens=self._attempt.input_tokens,
+            output_tokens=await self._count(self._text),
+            reasoning_tokens=await self._count(self._reasoning),
+        )
+        return await self._book(usage, is_estimated=True)
+
+    async def _book(self, usage: TokenUsage, *, is_estimated: bool) -> Finished | None:
+        # The ledger goes on with it, should the caller be cancelled here.
+        end = self._end
         cost = _cost(usage, self._attempt.price)
+        self.settlement = self._settlement(usage, is_estimated, cost)
         try:
-            await ledger.settle(self._settlement(usage, is_estimated, cost))
+            await ledger.settle(self.settlement)
         except DependencyDown:
             # The answer is true although the books are late; the ledger goes on trying.
             logger.warning("llm.settled_late", usage_id=str(self.usage_id))
-        if self._end is None:
+        if end is None:
             return None
         return Finished(
-            finish_reason=self._end.finish_reason,
+            finish_reason=end.finish_reason,
             usage=usage,
             is_estimated=is_estimated,
             cost_usd=cost,
@@ -195,31 +206,19 @@ class Meter:
             usage=usage,
             is_estimated=is_estimated,
             cost_usd=cost_usd,
-            ttft_ms=self._ttft_ms,
-            duration_ms=_milliseconds_since(self._started_at),
+            ttft_ms=self.ttft_ms,
+            duration_ms=self.elapsed_ms(),
             model_served=_name(end) or self._attempt.model_served,
         )
 
-    async def _usage(self) -> tuple[TokenUsage, bool]:
-        """Return the vendor's figures, or our own count of what was sent and received."""
-        reported = self._end.usage if self._end is not None else None
-        if reported is not None and _is_plausible(reported):
-            return reported, False
-        if not (self._is_called and self._was_billed):
-            return NOTHING, False
-        return TokenUsage(
-            input_tokens=self._attempt.input_tokens,
-            output_tokens=await self._count(self._text),
-            reasoning_tokens=await self._count(self._reasoning),
-        ), True
-
     async def _count(self, received: list[str]) -> int:
-        return await tokens.count_soon("".join(received), self._attempt.model_served)
+        model = self._attempt.model_served
+        return tokens.corrected(await tokens.count_soon("".join(received), model), model)
 
     def _renew_later(self) -> None:
         delay = settings.LEASE_SECONDS / 3
         loop = asyncio.get_running_loop()
-        self._renewal = loop.call_later(delay, lambda: _begin(self._renew()))
+        self._renewal = loop.call_later(delay, lambda: go_on(self._renew()))
 
     async def _renew(self) -> None:
         """Tell the ledger that the call is alive, and what it has produced so far."""
@@ -233,35 +232,16 @@ class Meter:
             logger.warning("llm.lease_not_renewed", usage_id=str(self.usage_id))
 
 
-def _asked_by(call: Call) -> dict[str, Any]:
+def asked_by(call: Call, usage_id: UUID | None = None) -> dict[str, Any]:
+    """Return who makes an attempt, on whose behalf and with which words."""
     return {
-        "id": new_id(),
+        "id": usage_id or new_id(),
         "request_id": call.request_id,
         "surface": call.surface,
         "principal": call.principal,
         "prompt_name": call.prompt.name if call.prompt else "",
         "prompt_version": call.prompt.version if call.prompt else None,
     }
-
-
-def _begin(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-    task = asyncio.get_running_loop().create_task(work)
-    _open_work.add(task)
-    task.add_done_callback(_open_work.discard)
-    return task
-
-
-async def _is_held(hold: asyncio.Task[None]) -> bool:
-    """Return whether the row was written; its caller may have left while it was."""
-    try:
-        await hold
-    except AppError:
-        return False
-    return True
-
-
-def _is_plausible(usage: TokenUsage) -> bool:
-    return all(0 <= tokens <= MOST_TOKENS for tokens in astuple(usage))
 
 
 def _name(end: End | None) -> str:
@@ -284,7 +264,3 @@ def _worst_case(fitting: Fitting, price: PriceSnapshot | None) -> Decimal:
         input_tokens=fitting.input_tokens,
         max_output_tokens=fitting.max_output_tokens,
     )
-
-
-def _milliseconds_since(moment: float) -> int:
-    return round((time.monotonic() - moment) * 1000)
