@@ -1,0 +1,161 @@
+"""The lines of a batch file, in and out, as OpenAI's Batch API has them."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import Annotated, BinaryIO, Literal
+
+import msgspec
+from django.conf import settings
+from msgspec import Meta, Raw, Struct
+
+from core.errors import AppError, InvalidRequest
+from gateway import encoding, errors, wire
+from llm.parallel import Whole
+from llm.types import ChatRequest
+
+LONGEST_ID = 200  # characters
+AROUND = 2_000  # bytes of a line beside the body
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BEGINNING = b'{"id":"batch_req_'  # of every result
+OK = 200
+
+CustomId = Annotated[
+    str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f]*\Z")
+]
+
+
+class Line(Struct, frozen=True, forbid_unknown_fields=True):
+    """One request of a batch: a name of the caller's own, and the body of a call."""
+
+    custom_id: CustomId
+    body: Raw
+    method: Literal["POST"] = "POST"
+    url: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+
+
+class Result(Struct, frozen=True):
+    """What came of a line: a line of the file of results, without its line break."""
+
+    custom_id: str
+    text: bytes
+    status_code: int
+    code: str = ""  # of the error
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status_code != OK
+
+
+class Response(Struct, frozen=True):
+    status_code: int
+
+
+class Written(Struct, frozen=True):
+    """What is read again of a line of results."""
+
+    id: str
+    custom_id: str
+    response: Response
+
+    @property
+    def is_failure(self) -> bool:
+        return self.response.status_code != OK
+
+
+_decode = msgspec.json.Decoder(Line).decode
+_decode_written = msgspec.json.Decoder(Written).decode
+
+
+def each(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, each with its number; never hold more than one.
+
+    Raises `InvalidRequest` for one that is longer than the API takes.
+    """
+    longest = settings.MAX_BODY_BYTES + AROUND
+    number = 0
+    while text := file.readline(longest + 1):
+        number += 1
+        if len(text) > longest:
+            raise InvalidRequest(f"Line {number} is longer than {longest} bytes.")
+        if number == 1:
+            text = text.removeprefix(BYTE_ORDER_MARK)
+        if text.strip():
+            yield number, text
+
+
+def read(text: bytes) -> Line:
+    """Return the line, or raise `InvalidRequest`; its body is read by `request_of`."""
+    try:
+        line = _decode(text)
+        line.custom_id.encode()  # half of a character can be read and not written
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidRequest(f"This is no line of a batch: {error}.") from None
+    return line
+
+
+def request_of(body: bytes) -> ChatRequest:
+    """Return what a body asks for, as a whole answer, or raise what the API would refuse."""
+    completion = wire.parse(body)
+    if completion.stream:
+        raise InvalidRequest("A batch gives whole answers: leave `stream` out.", param="stream")
+    return completion.as_request()
+
+
+def check(file: BinaryIO) -> AbstractSet[str]:
+    """Return the `custom_id` of all lines; raise `InvalidRequest` for the first that is wrong."""
+    seen: dict[str, int] = {}
+    for number, text in each(file):
+        try:
+            line = read(text)
+            request_of(bytes(line.body))
+        except AppError as error:
+            raise InvalidRequest(f"Line {number}: {error.message}", param=error.param) from None
+        if (first := seen.setdefault(line.custom_id, number)) != number:
+            raise InvalidRequest(
+                f"Line {number}: its `custom_id` is that of line {first}.", param="custom_id"
+            )
+    if not seen:
+        raise InvalidRequest("There is no line in it.")
+    return seen.keys()
+
+
+def answer(custom_id: str, request_id: str, whole: Whole) -> Result:
+    """Return the result of a request that was answered."""
+    body = encoding.whole(whole.started, whole.deltas, whole.finished)
+    return Result(custom_id, _line(custom_id, request_id, OK, body), OK)
+
+
+def refusal(custom_id: str, request_id: str, error: AppError) -> Result:
+    """Return the result of a request that failed."""
+    status = int(error.http_status)
+    text = _line(custom_id, request_id, status, errors.body(error))
+    return Result(custom_id, text, status, error.code)
+
+
+def written(text: bytes) -> Written | None:
+    """Return what a line of results says; `None` for what is none, or was cut off."""
+    try:
+        return _decode_written(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def may_be_cut_off(text: bytes) -> bool:
+    """Return whether `text` can be the first half of a result."""
+    return text.startswith(BEGINNING) or BEGINNING.startswith(text)
+
+
+def _line(custom_id: str, request_id: str, status: int, body: bytes) -> bytes:
+    return msgspec.json.encode(
+        {
+            "id": f"batch_req_{request_id}",
+            "custom_id": custom_id,
+            "response": {
+                "status_code": status,
+                "request_id": request_id,
+                # A vendor's own bytes may have line breaks, which a line must not.
+                "body": Raw(msgspec.json.format(body, indent=-1)),
+            },
+            "error": None,
+        }
+    )

@@ -1,0 +1,87 @@
+"""A batch file run to its end by one process, or until somebody says stop."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from accounts.principal import Principal
+from core.errors import AppError
+from gateway.batches import asking, lines
+from gateway.batches.closing import shut_down
+from gateway.batches.lines import Line, Result
+from gateway.batches.progress import Progress
+from gateway.batches.results import Results
+from llm import parallel
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is run, for whom and how fast."""
+
+    source: Path
+    results: Results
+    principal: Principal
+    name: str  # the request ids of all calls begin with it
+    concurrency: int
+    per_second: float | None
+
+    async def work(self, progress: Progress) -> None:
+        """Ask every line that has no result yet; raise `FileProblem` where one cannot be kept."""
+
+        async def ask(numbered: tuple[int, Line]) -> Result:
+            number, line = numbered
+            request_id = f"{self.name}{number}"
+            result = await asking.ask(line.custom_id, bytes(line.body), self.principal, request_id)
+            # Here, so that nobody can be stopped between the answer and its place in the file.
+            self.results.append(result)
+            return result
+
+        with self.source.open("rb") as file:
+            todo = parallel.run_all(
+                self._open_lines(file),
+                ask,
+                concurrency=self.concurrency,
+                per_second=self.per_second,
+            )
+            async with aclosing(todo) as done:
+                async for one in done:
+                    if isinstance(one.result, AppError):
+                        raise one.result
+                    progress.count(one.result)
+
+    def _open_lines(self, file: BinaryIO) -> Iterator[tuple[int, Line]]:
+        for number, text in lines.each(file):
+            line = lines.read(text)
+            if line.custom_id not in self.results.done:
+                yield number, line
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> int | None:
+    """Do `work`, and then what a process owes at its end; return the signal that stopped it.
+
+    A second signal changes nothing: what runs is being settled.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    stopped_by: list[int] = []
+
+    def stop(number: int) -> None:
+        if not stopped_by:
+            stopped_by.append(number)
+            task.cancel()
+
+    for number in STOPS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await asyncio.wait([task])
+        if not (stopped_by and task.cancelled()):
+            task.result()
+    finally:
+        await shut_down()
+    return stopped_by[0] if stopped_by and task.cancelled() else None

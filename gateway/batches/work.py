@@ -1,0 +1,148 @@
+"""The worker's batches: several at once, each held by a lease, until all its lines are asked."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from core.errors import DependencyDown
+from core.ids import new_id
+from gateway.batches import asking, leases, payers
+from gateway.batches.lines import Result
+from gateway.models import Batch, BatchLine
+from llm import parallel
+
+logger = structlog.get_logger(__name__)
+
+MOST_BATCHES = 4  # at once: a short one does not wait for a long one
+PAUSE = 1.0  # seconds between two looks for work; a cancelled batch is noticed as soon
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+async def work(stop: asyncio.Event) -> None:
+    """Run batches as they come; when told to stop, leave them to another worker."""
+    running: set[asyncio.Task[None]] = set()
+    try:
+        while not stop.is_set():
+            running = {task for task in running if not task.done()}
+            if len(running) < MOST_BATCHES and (claimed := await _claim()) is not None:
+                running.add(asyncio.create_task(_run(*claimed)))
+                continue
+            await _sleep(stop)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def run(batch: Batch, holder: UUID) -> None:
+    """Ask the batch's lines until all have a result, or `holder` is not to go on."""
+    asked = asyncio.create_task(_ask_all(batch))
+    held_until = time.monotonic() + settings.LEASE_SECONDS
+    try:
+        while not asked.done() and time.monotonic() < held_until:
+            await asyncio.wait([asked], timeout=min(PAUSE, settings.LEASE_SECONDS / 3))
+            try:
+                if not await _in_thread(leases.renew, batch, holder):
+                    break  # cancelled, or somebody else's
+                held_until = time.monotonic() + settings.LEASE_SECONDS
+            except DependencyDown:
+                continue  # as long as the lease lasts
+    finally:
+        asked.cancel()
+        await asyncio.wait([asked])
+    # After a fault of ours the lease stays, so that the next try is not made at once.
+    if not asked.cancelled():
+        asked.result()
+
+
+async def _run(batch: Batch, holder: UUID) -> None:
+    logger.info("gateway.batch_begun", batch=batch.pk)
+    try:
+        await run(batch, holder)
+    except asyncio.CancelledError:
+        await _release(batch, holder)
+        raise
+    except Exception:  # the edge of a batch: one failure must not end the others
+        logger.exception("gateway.batch_failed", batch=batch.pk)
+    else:
+        await _release(batch, holder)
+
+
+async def _release(batch: Batch, holder: UUID) -> None:
+    try:
+        await _in_thread(leases.release, batch, holder)
+    except DependencyDown:
+        logger.warning("gateway.batch_not_released", batch=batch.pk)  # its lease runs out
+    else:
+        logger.info("gateway.batch_left", batch=batch.pk)
+
+
+async def _ask_all(batch: Batch) -> None:
+    payer = payers.payer(batch.organization, batch.user)
+
+    async def ask(line: BatchLine) -> Result:
+        request_id = f"{batch.run_name}{line.number}"
+        result = await asking.ask(line.custom_id, line.body.encode(), payer, request_id)
+        await _when_there(leases.save, line, result)
+        return result
+
+    todo = parallel.run_all(
+        _todo(batch), ask, concurrency=batch.concurrency, per_second=batch.per_second
+    )
+    async with aclosing(todo) as done:
+        async for _ in done:
+            pass
+
+
+async def _todo(batch: Batch) -> AsyncGenerator[BatchLine, None]:
+    last = 0
+    while lines := await _when_there(leases.next_lines, batch, last):
+        for line in lines:
+            yield line
+            last = line.number
+
+
+async def _claim() -> tuple[Batch, UUID] | None:
+    holder = new_id()
+    try:
+        batch = await _in_thread(leases.claim, holder)
+    except DependencyDown:
+        return None
+    except Exception:  # the edge: the worker looks again
+        logger.exception("gateway.batch_not_claimed")
+        return None
+    return (batch, holder) if batch is not None else None
+
+
+async def _when_there(
+    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
+) -> Found:
+    """Call `function` until PostgreSQL answers: what was paid for is not thrown away."""
+    while True:
+        try:
+            return await _in_thread(function, *args, **kwargs)
+        except DependencyDown:
+            await asyncio.sleep(PAUSE)
+
+
+async def _in_thread(
+    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
+) -> Found:
+    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+
+
+async def _sleep(stop: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(PAUSE):
+            await stop.wait()
+    except TimeoutError:
+        return
