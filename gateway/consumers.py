@@ -1,12 +1,14 @@
 """The API for programs: read OpenAI's wire, make one call, write OpenAI's wire."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
 
 from core import request_id
-from gateway import encoding, wire
+from core.errors import InvalidRequest
+from gateway import cache_control, encoding, rate_limits, wire
 from gateway.encoding import ChunkEncoder
 from gateway.errors import Headers, UnknownAddress
 from gateway.http import ApiConsumer
@@ -16,6 +18,8 @@ from llm.errors import ModelNotFound
 from llm.types import Call, Delta, Event, Finished, Started
 
 SURFACE = "api"
+TASK_HEADER = "X-Parley-Task"
+TASK = re.compile(r"[A-Za-z0-9_-]{0,50}")
 EVENT_STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -34,7 +38,9 @@ class ChatCompletions(ApiConsumer):
             principal=self.principal,
             surface=SURFACE,
             request_id=request_id.current(),
-            use_cache="no-cache" not in self.header(b"cache-control"),
+            cache=cache_control.wish_of(self.header),
+            task=_task(self.header(b"x-parley-task")),
+            ip=self.ip,
         )
         async with aclosing(service.stream(completion.as_request(), call)) as events:
             if completion.stream:
@@ -97,6 +103,15 @@ class Nothing(ApiConsumer):
         raise UnknownAddress(f"There is nothing at {self.scope['path']}.")
 
 
+def _task(header: str) -> str:
+    """Return what the call is for, as a route's steps may name it; "" where nothing is said."""
+    if not TASK.fullmatch(header):
+        raise InvalidRequest(
+            f"`{TASK_HEADER}` may have up to 50 letters, digits, `_` and `-`.", param=TASK_HEADER
+        )
+    return header
+
+
 async def _started(events: AsyncGenerator[Event, None]) -> Started:
     """Return the first event; until it has come, a failure is a plain answer with its status."""
     event = await anext(events)
@@ -110,11 +125,22 @@ def _about(started: Started) -> Headers:
         (b"x-parley-usage-id", str(started.usage_id).encode()),
         (b"x-parley-provider", started.provider.encode()),
         (b"x-parley-model", started.model.encode()),
-        (b"x-parley-cache", b"hit" if started.is_cache_hit else b"miss"),
+        (b"x-parley-cache", _cache_result(started)),
+        *rate_limits.headers(started.rate_limit),
     ]
     if started.cache_age is not None:
         headers.append((b"age", b"%d" % started.cache_age))
+    if started.similarity is not None:
+        headers.append((b"x-parley-cache-similarity", b"%.4f" % started.similarity))
     return headers
+
+
+def _cache_result(started: Started) -> bytes:
+    if not started.is_cache_hit:
+        return b"miss"
+    if started.similarity is not None:
+        return b"semantic"
+    return b"shared" if started.is_shared else b"hit"
 
 
 def _cost(finished: Finished) -> Headers:

@@ -10,11 +10,11 @@ from msgspec import Struct
 from billing.pricing import TokenUsage
 from core.errors import AppError
 from gateway import errors
+from llm.tools.calls import joined
 from llm.types import (
     Delta,
     Finished,
     FinishReason,
-    FunctionCall,
     ModelOffer,
     Started,
     ToolCall,
@@ -167,7 +167,7 @@ def whole(started: Started, deltas: Sequence[Delta], finished: Finished) -> byte
         return deltas[0].raw
     head = _head(started)
     message = WholeMessage(content="".join(delta.text for delta in deltas) or None)
-    if calls := _joined([call for delta in deltas for call in delta.tool_calls]):
+    if calls := joined(call for delta in deltas for call in delta.tool_calls):
         message.tool_calls = calls
     if reasoning := "".join(delta.reasoning for delta in deltas):
         message.reasoning_content = reasoning
@@ -209,23 +209,6 @@ def _tool_call(call: ToolCallDelta) -> ToolCallChunk:
         index=call.index,
         id=call.id,
         type="function" if call.id else None,
-    )
-
-
-def _joined(deltas: Sequence[ToolCallDelta]) -> tuple[ToolCall, ...]:
-    """Return whole calls from their pieces: the first piece has id and name."""
-    pieces: dict[int, list[ToolCallDelta]] = {}
-    for delta in deltas:
-        pieces.setdefault(delta.index, []).append(delta)
-    return tuple(
-        ToolCall(
-            id=next((piece.id for piece in group if piece.id), ""),
-            function=FunctionCall(
-                name=next((piece.name for piece in group if piece.name), ""),
-                arguments="".join(piece.arguments for piece in group),
-            ),
-        )
-        for _, group in sorted(pieces.items())
     )
 
 

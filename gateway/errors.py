@@ -1,5 +1,6 @@
 """Failures in OpenAI's shape: what its clients read, raise and, where it makes sense, retry."""
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -77,6 +78,9 @@ def headers(error: AppError) -> Headers:
     found: Headers = [JSON]
     if error.retry_after_header is not None:
         found.append((b"retry-after", error.retry_after_header.encode()))
+    if error.http_status == HTTPStatus.TOO_MANY_REQUESTS and error.retry_after is not None:
+        # The official clients read this first, and it is exact.
+        found.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         found.append((b"www-authenticate", b"Bearer"))
     return found

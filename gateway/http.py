@@ -10,10 +10,14 @@ from django.conf import settings
 
 from accounts import keys
 from accounts.principal import Principal
+from core import address
 from core.errors import AppError
 from core.request_id import Message, Receive, Scope, Send
-from gateway import encoding, errors
+from core.throttle import TooOften
+from gateway import encoding, errors, rate_limits
 from gateway.errors import JSON, BodyTooLarge, Headers, InternalError, MethodNotAllowed
+from llm import limits
+from llm.limits import LimitExceeded, Refused
 
 logger = structlog.get_logger(__name__)
 
@@ -36,10 +40,12 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     method: ClassVar[str] = ""  # empty: any
     principal: Principal
+    ip: str  # of the client; "" where nobody can say
     is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.base_send = scope, send
+        self.ip = address.of_scope(scope)
         refusal = await self._sign_in()
         try:
             body = await _read(receive, is_kept=refusal is None)
@@ -78,7 +84,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         try:
             if self.method and self.scope["method"] != self.method:
                 raise MethodNotAllowed(f"Use {self.method} here.")
-            self.principal = await keys.authenticate(self._bearer())
+            self.principal = await keys.authenticate(self._bearer(), self.ip)
+        except TooOften as error:
+            limits.note(Refused("Wrong API keys", "keys", ip=self.ip, surface="api"))
+            return error
         except AppError as error:
             return error
         except Exception:  # the edge: the client gets an answer, the log the reason
@@ -125,6 +134,8 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             await self.send_body(encoding.error_event(error))
             return
         headers = errors.headers(error)
+        if isinstance(error, LimitExceeded):
+            headers += rate_limits.headers(error.rate_limit)
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", self.method.encode()))
         await self._send_whole(error.http_status, headers, errors.body(error))
