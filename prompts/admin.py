@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from accounts.models import User
 from core.admin import ReadOnly
 from core.errors import AppError
+from llm.caching import purges
 from prompts import services
 from prompts.forms import VersionEditor
 from prompts.models import PRODUCTION, Prompt, PromptLabel, PromptVersion
@@ -32,8 +33,15 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ["organization"]
     search_fields = ["name", "description"]
     autocomplete_fields = ["organization"]
-    fields = ["organization", "name", "description"]
+    fieldsets = [
+        (None, {"fields": ["organization", "name", "description"]}),
+        (
+            "Answers that are given again",
+            {"fields": ["cache_mode", "cache_seconds", "semantic_threshold", "semantic_model"]},
+        ),
+    ]
     change_form_template = "admin/prompts/prompt/change.html"
+    actions = ["purge_cache"]
 
     class Media:
         css = CSS
@@ -52,6 +60,15 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(ordering="newest_number", empty_value="none")
     def newest(self, prompt: Any) -> str | None:
         return f"version {prompt.newest_number}" if prompt.newest_number else None
+
+    @admin.action(description="Throw away kept answers of the selected", permissions=["change"])
+    def purge_cache(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> None:
+        for prompt in queryset.select_related("organization"):
+            purges.purge(
+                organization=prompt.organization, prompt_name=prompt.name, purged_by=_user(request)
+            )
+            self.log_change(request, prompt, "Kept answers were thrown away.")
+        self.message_user(request, "Done. Every process knows within a second.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Prompt | None = None) -> list[str]:
         """Keep the name that callers use."""

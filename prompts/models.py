@@ -4,13 +4,15 @@ import re
 from typing import Any, Never, Self
 
 import msgspec
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from accounts.models import Organization
+from accounts.models import CacheMode, Organization
 from prompts.content import PromptContent
 
 PRODUCTION = "production"  # the label that callers get unless they name another
 LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+LONGEST_CACHE_SECONDS = 7 * 24 * 3600
 
 
 class Prompt(models.Model):
@@ -22,6 +24,35 @@ class Prompt(models.Model):
         help_text="What callers ask for. Letters, digits, hyphens; it cannot be changed later.",
     )
     description = models.CharField(max_length=300, blank=True)
+    cache_mode = models.CharField(
+        "cache",
+        max_length=5,
+        choices=CacheMode,
+        blank=True,
+        help_text="Empty: only what is asked at temperature 0 and without tools. A choice counts "
+        "for every call with this prompt.",
+    )
+    cache_seconds = models.PositiveIntegerField(
+        "keep answers for, seconds",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_CACHE_SECONDS)],
+        help_text="At most a week. Empty: as long as all others.",
+    )
+    semantic_threshold = models.FloatField(
+        "similarity that is enough",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.5), MaxValueValidator(1.0)],
+        help_text="A question this similar to an earlier one gets its answer: 0.95 is careful, "
+        "1 is the same. Empty: only the very same question.",
+    )
+    semantic_model = models.CharField(
+        "embedding model",
+        max_length=200,
+        blank=True,
+        help_text="The name under which the model is asked that compares questions.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -31,7 +62,12 @@ class Prompt(models.Model):
                 fields=["organization", "name"],
                 name="prompt_name_once",
                 violation_error_message="The organization already has a prompt of this name.",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(semantic_threshold=None) | ~models.Q(semantic_model=""),
+                name="prompt_semantic_needs_model",
+                violation_error_message="To compare questions, name an embedding model.",
+            ),
         ]
 
     def __str__(self) -> str:

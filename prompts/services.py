@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -15,7 +15,7 @@ from accounts.models import Organization, User
 from core.cached import Cached
 from core.database import translate_outage
 from core.errors import InvalidRequest, NotFound
-from llm.types import Message
+from llm.types import CacheMode, Message, PromptCache
 from prompts.content import ModelSettings, PromptContent
 from prompts.errors import PromptContentInvalid, PromptExists, PromptNotFound
 from prompts.models import LABEL_NAME, PRODUCTION, Prompt, PromptLabel, PromptVersion
@@ -35,6 +35,7 @@ class RenderedPrompt:
     version: int
     messages: tuple[Message, ...]
     settings: ModelSettings
+    cache: PromptCache  # what may be done with the answer
 
 
 class LabelKey(NamedTuple):
@@ -118,8 +119,8 @@ def render(
     knows anyway, it takes those it declares.
     """
     with translate_outage():
-        version = _load(LabelKey(organization_id, name, label))
-    return version.render(variables, context)
+        labelled = _load(LabelKey(organization_id, name, label))
+    return labelled.render(variables, context)
 
 
 async def render_for_call(
@@ -131,8 +132,8 @@ async def render_for_call(
     context: Mapping[str, Any] = NONE,
 ) -> RenderedPrompt:
     """Return the words of the version that carried the label within the last second."""
-    version = await _labelled.get(LabelKey(organization_id, name, label))
-    return version.render(variables, context)
+    labelled = await _labelled.get(LabelKey(organization_id, name, label))
+    return labelled.render(variables, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +142,40 @@ class _Version:
     number: int
     compiled: CompiledPrompt
 
+
+@dataclass(frozen=True, slots=True)
+class _Labelled:
+    """A version, and what is set for the prompt whatever its version."""
+
+    version: _Version
+    cache: PromptCache
+
     def render(self, values: Mapping[str, Any], context: Mapping[str, Any]) -> RenderedPrompt:
-        content = self.compiled.content
+        version = self.version
+        content = version.compiled.content
         declared = {variable.name for variable in content.variables}
         taken = {name: value for name, value in context.items() if name in declared}
-        messages = self.compiled.render({**taken, **values})
-        return RenderedPrompt(self.name, self.number, messages, content.settings)
+        messages = version.compiled.render({**taken, **values})
+        return RenderedPrompt(version.name, version.number, messages, content.settings, self.cache)
 
 
-def _load(key: LabelKey) -> _Version:
+def _load(key: LabelKey) -> _Labelled:
     labels = PromptLabel.objects.filter(
         prompt__organization_id=key.organization_id, prompt__name=key.name, name=key.label
     )
-    version_id = labels.values_list("version_id", flat=True).first()
-    if version_id is None:
+    label = labels.select_related("prompt").first()
+    if label is None:
         raise PromptNotFound(f"There is no prompt “{key.name}” with the label “{key.label}”.")
-    return _compiled(version_id)
+    return _Labelled(_compiled(label.version_id), _cache_of(label.prompt))
+
+
+def _cache_of(prompt: Prompt) -> PromptCache:
+    return PromptCache(
+        mode=cast(CacheMode, prompt.cache_mode) if prompt.cache_mode else None,
+        seconds=prompt.cache_seconds,
+        semantic_threshold=prompt.semantic_threshold,
+        semantic_model=prompt.semantic_model,
+    )
 
 
 @lru_cache(maxsize=KEPT_VERSIONS)
@@ -166,4 +185,4 @@ def _compiled(version_id: int) -> _Version:
     return _Version(version.prompt.name, version.number, compile_content(version.content))
 
 
-_labelled: Cached[LabelKey, _Version] = Cached(_load)
+_labelled: Cached[LabelKey, _Labelled] = Cached(_load)
