@@ -15,6 +15,7 @@ from chat.database import in_thread
 from chat.events import Command, Send, Stop, Subscribe
 from chat.models import Conversation, Message
 from chat.reader import follow
+from core import address
 from core.errors import AppError, DependencyDown, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 await generation.stop(message)
 
     async def _ask(self, command: Send, principal: Principal) -> None:
+        await in_thread(services.count_question, principal)
         turn = await in_thread(
             services.send_message,
             principal=principal,
@@ -98,7 +100,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 model=command.model or "",
             ),
         )
-        await generation.start(turn)
+        await generation.start(turn, address.of_scope(self.scope))
         if self._viewer is None:
             shown = events.Turn(turn.question, command.text, turn.answer, command.client_request_id)
             await self._send(shown)

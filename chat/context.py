@@ -23,12 +23,13 @@ class Context:
 
     principal: Principal
     request_id: str  # the answer's id: the usage record names its message
+    ip: str  # of whoever asked
     model: str
     said: tuple[Said, ...]
     offered: dict[str, Any]  # to the prompt, which takes what it declares
 
 
-def load(answer_id: UUID) -> Context:
+def load(answer_id: UUID, ip: str = "") -> Context:
     """Return the context of an answer; raise `PermissionDenied` if the person may no longer ask."""
     answer = Message.objects.select_related("conversation__user", "conversation__organization").get(
         pk=answer_id
@@ -38,6 +39,7 @@ def load(answer_id: UUID) -> Context:
     return Context(
         principal=principal_for(user, conversation.organization),
         request_id=answer_id.hex,
+        ip=ip,
         model=conversation.model,
         said=tuple(
             Said(role="user" if message.role == "user" else "assistant", content=message.text)
@@ -64,7 +66,8 @@ async def request_for(context: Context) -> tuple[ChatRequest, Call]:
         principal=context.principal,
         surface="chat",
         request_id=context.request_id,
-        prompt=PromptUsed(prompt.name, prompt.version) if prompt else None,
+        ip=context.ip,
+        prompt=PromptUsed(prompt.name, prompt.version, prompt.cache) if prompt else None,
     )
     return request, call
 

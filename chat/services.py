@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from billing.models import UsageRecord, UsageState
 from chat import log, markdown
 from chat.models import MODEL_LENGTH, TITLE_LENGTH, Conversation, Message, MessageRole, Status
 from core.errors import AppError, InvalidRequest, NotFound
+from core.throttle import Throttle
 
 logger = structlog.get_logger(__name__)
 
@@ -68,6 +70,16 @@ class Ending:
 
 
 ENDING_FIELDS = tuple(field.name for field in fields(Ending))
+
+
+questions = Throttle("questions", times=lambda: settings.MESSAGES_PER_MINUTE, seconds=60)
+
+
+def count_question(principal: Principal) -> None:
+    """Count a question of a person, or raise `TooOften`; to be called before it is written down."""
+    person = str(principal.user_id)
+    questions.check(person, "You have sent many messages in a short time.")
+    questions.count(person)
 
 
 @transaction.atomic

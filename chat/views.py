@@ -22,6 +22,7 @@ from accounts.services import principal_for
 from chat import generation, services
 from chat.models import Conversation, Message
 from chat.reader import halves
+from core import address
 from core.errors import AppError, InvalidRequest, NotFound
 from core.ids import new_id
 
@@ -63,7 +64,7 @@ class ChatView(LoginRequiredMixin, View):
 
     def page(self, template: str, *, error: AppError | None = None, **values: Any) -> HttpResponse:
         """Return a page with the list of conversations and a composer; it keeps a refused text."""
-        context = {
+        context: dict[str, Any] = {
             "conversations": Conversation.objects.visible_to(self.principal).newest_first()[
                 :LISTED
             ],
@@ -74,8 +75,12 @@ class ChatView(LoginRequiredMixin, View):
             "error": error,
             **values,
         }
+        context["is_offered"] = context["model"] in {offer.id for offer in context["models"]}
         status = error.http_status if error else 200
-        return render(self.request, template, context, status=status)
+        response = render(self.request, template, context, status=status)
+        if error and error.retry_after_header is not None:
+            response["Retry-After"] = error.retry_after_header
+        return response
 
 
 class Home(ChatView):
@@ -86,6 +91,7 @@ class Home(ChatView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
+            services.count_question(self.principal)
             turn = services.start_conversation(
                 principal=self.principal, question=QuestionForm(request.POST).question()
             )
@@ -93,7 +99,7 @@ class Home(ChatView):
             raise
         except AppError as error:
             return self.page("chat/home.html", error=error)
-        async_to_sync(generation.start)(turn)
+        async_to_sync(generation.start)(turn, address.of_request(request))
         return redirect("chat:conversation", turn.conversation)
 
 
@@ -105,6 +111,7 @@ class ConversationPage(ChatView):
 
     def post(self, request: HttpRequest, conversation_id: UUID) -> HttpResponse:
         try:
+            services.count_question(self.principal)
             turn = services.send_message(
                 principal=self.principal,
                 conversation_id=conversation_id,
@@ -114,7 +121,7 @@ class ConversationPage(ChatView):
             raise
         except AppError as error:
             return self._show(conversation_id, error)
-        async_to_sync(generation.start)(turn)
+        async_to_sync(generation.start)(turn, address.of_request(request))
         return redirect("chat:conversation", turn.conversation)
 
     def _show(self, conversation_id: UUID, error: AppError | None = None) -> HttpResponse:

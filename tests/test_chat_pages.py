@@ -44,6 +44,8 @@ async def test_a_running_answer_loads_itself_anew_and_can_be_stopped(alice: Pers
 
     html = (await browser.get(asked["Location"])).content.decode()
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in html
+    # It is not offered to everybody, and yet the conversation keeps its model.
+    assert html.count('<option value="fault-stall" selected>') == 1
     stop = re.search(r'id="stop-form" action="([^"]+)"', html)
     assert stop is not None
     stopped = await browser.post(stop[1])
