@@ -1,6 +1,7 @@
 """Typed reading of the environment: a wrong value fails at start-up with the variable's name."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -33,6 +34,16 @@ def time_zone(name: str) -> None:
 def redis_url(url: str) -> None:
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValidationError("must begin with redis://, rediss:// or unix://")
+
+
+def networks(values: list[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the addresses and networks of PARLEY_TRUSTED_PROXIES."""
+    try:
+        return tuple(ip_network(value.strip()) for value in values)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"Environment variable PARLEY_TRUSTED_PROXIES is wrong: {error}."
+        ) from None
 
 
 def check_postgresql(database: Mapping[str, Any]) -> None:

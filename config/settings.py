@@ -1,5 +1,6 @@
 """Every setting of Parley, read once from the environment; README.md lists the variables."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("PARLEY_TRUSTED_ORIGINS", [])
 
 # --- What is installed ------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "daphne",  # before staticfiles: it gives `runserver` WebSockets
+    # Before staticfiles: it gives `runserver` WebSockets. Elsewhere Twisted would take 20 MB.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -114,7 +116,11 @@ CACHES = {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": REDIS_PREFIX,
-        "OPTIONS": {"IGNORE_EXCEPTIONS": True},  # no Redis: no cache, but an answer
+        "OPTIONS": {
+            "IGNORE_EXCEPTIONS": True,  # no Redis: no cache, but an answer
+            "SOCKET_CONNECT_TIMEOUT": 2,
+            "SOCKET_TIMEOUT": 2,
+        },
     }
 }
 CHANNEL_LAYERS = {
@@ -206,3 +212,15 @@ UNPRICED_MODELS = env.str(
 )
 MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000, validate=environment.at_least_one)
 CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_negative)
+# What guardrails have decided is shown so long.
+GUARDRAIL_DAYS = env.int("PARLEY_GUARDRAIL_DAYS", 90, validate=environment.at_least_one)
+
+# --- How often ---------------------------------------------------------------------------------
+# Whose X-Forwarded-For is believed: addresses and networks, comma separated.
+TRUSTED_PROXIES = environment.networks(env.list("PARLEY_TRUSTED_PROXIES", []))
+# Beside the limits that staff set in the admin. 0: no such limit.
+WRONG_KEYS_PER_MINUTE = env.int(
+    "PARLEY_WRONG_KEYS_PER_MINUTE", 300, validate=environment.not_negative
+)
+WRONG_PASSWORDS = env.int("PARLEY_WRONG_PASSWORDS", 20, validate=environment.not_negative)
+MESSAGES_PER_MINUTE = env.int("PARLEY_MESSAGES_PER_MINUTE", 60, validate=environment.not_negative)

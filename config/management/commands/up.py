@@ -11,9 +11,10 @@ from urllib.request import urlopen
 import psycopg
 import redis
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 
 from accounts.demo import DemoAccounts
 from config import demo, environment, serving
@@ -66,6 +67,7 @@ class Command(BaseCommand):
         accounts = demo.install(base_url=base_url)
         for line in provision_from_environment():
             self.stdout.write(line)
+        self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
         supervisor.start("worker", serving.worker_command())
         supervisor.start("web", serving.web_command(host=HOST, port=port, processes=processes))
         _wait_until_it_answers(f"{base_url}/healthz", supervisor)

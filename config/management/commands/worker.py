@@ -1,4 +1,4 @@
-"""The background worker: queued tasks, and the housekeeping that keeps promises after a crash."""
+"""The background worker: queued tasks, batches, and the housekeeping that keeps promises."""
 
 import threading
 import time
@@ -12,6 +12,10 @@ from django.db import DatabaseError, close_old_connections, connection
 
 import billing.sweeper
 import chat.services
+import llm.caching.semantic
+import llm.guardrails.decisions
+import llm.limits.refusals
+from gateway.batches.thread import BatchThread
 
 logger = structlog.get_logger(__name__)
 
@@ -19,6 +23,9 @@ logger = structlog.get_logger(__name__)
 HOUSEKEEPING: list[tuple[float, Callable[[], int]]] = [
     (10.0, billing.sweeper.sweep),
     (5.0, chat.services.reap),
+    (3600.0, llm.guardrails.decisions.remove_old),
+    (600.0, llm.caching.semantic.remove_expired),
+    (600.0, llm.limits.refusals.remove_old),
 ]
 OUTAGE_PAUSE = 3.0  # seconds
 
@@ -28,14 +35,22 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         threading.Thread(target=_keep_house, daemon=True).start()
-        while True:
-            try:
-                # It ends by SystemExit when it is told to stop.
-                call_command("db_worker", queue_name="*", verbosity=0)
-            except DatabaseError as error:
-                logger.warning("worker.database_away", error=type(error).__name__)
-                connection.close()
-                time.sleep(OUTAGE_PAUSE)
+        batches = BatchThread()
+        try:
+            # It ends by SystemExit when it is told to stop.
+            _do_tasks()
+        finally:
+            batches.stop()
+
+
+def _do_tasks() -> None:
+    while True:
+        try:
+            call_command("db_worker", queue_name="*", verbosity=0)
+        except DatabaseError as error:
+            logger.warning("worker.database_away", error=type(error).__name__)
+            connection.close()
+            time.sleep(OUTAGE_PAUSE)
 
 
 def _keep_house() -> None:
