@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psycopg
+
 from core import embedded
 
 _stack = contextlib.ExitStack()
@@ -26,6 +28,15 @@ def _start() -> None:
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     _stack.enter_context(embedded.services(folder))
+    _forget_about_the_disk()
+
+
+def _forget_about_the_disk() -> None:
+    """Let PostgreSQL wait for no disk: each test empties all tables, a file each."""
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("ALTER SYSTEM SET full_page_writes = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 _start()
