@@ -111,7 +111,7 @@ async def test_who_comes_later_sees_the_beginning_at_once(vendor: FakeVendor, ca
 
     assert isinstance(started, Started)
     assert started.is_shared
-    assert text_of([delta]) == "one two three four"
+    assert text_of([delta]).startswith("one two three four")  # a slow machine is at "five" by now
     assert len(vendor.requests) == 1
 
 

@@ -177,10 +177,11 @@ class Monitor:
 
     async def _exchange(self) -> None:
         """Tell and read everything, in one round trip that all who wait for it share."""
+        loop = asyncio.get_running_loop()
         task = self._exchanging
-        if task is None or task.done():
-            task = asyncio.get_running_loop().create_task(self._exchange_now())
-            self._exchanging = task
+        # A thread's own loop (a command's, a page's) cannot wait for the exchange of another.
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = self._exchanging = loop.create_task(self._exchange_now())
         await asyncio.shield(task)
 
     async def _exchange_now(self) -> None:
