@@ -44,7 +44,7 @@ def test_a_refused_download_is_one_clear_line(tmp_path: Path) -> None:
     [
         ("OSError: [Errno 28] No space left on device: 'x'", "the disk is full"),
         ("error: command 'gcc' failed: No such file or directory", "Install a C compiler"),
-        ("ERROR: No matching distribution found for granian==2", "no release of a package"),
+        ("ERROR: No matching distribution found for uvicorn==0", "no release of a package"),
     ],
 )
 def test_a_known_failure_of_pip_is_told_in_plain_words(output: str, told: str) -> None:
