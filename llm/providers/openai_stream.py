@@ -1,14 +1,19 @@
 """How a streamed answer of OpenAI's is read."""
 
+from collections.abc import Iterator
+from itertools import zip_longest
+
 from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
 from llm.providers.openai_wire import (
     CallNumbers,
     Choice,
+    Chunk,
     Gathered,
     Usage,
     finish_reason,
     read_chunk,
+    read_ordinary_chunks,
     token_usage,
 )
 from llm.providers.sse import SseParser, encode
@@ -16,6 +21,7 @@ from llm.providers.surrogates import Halves
 from llm.types import Delta, End
 
 DONE = b"[DONE]"
+ENOUGH = 4  # chunks in one read; from here on it is faster to read them as one document
 MOST_WAITING = 100  # chunks without content; a vendor that sends no others must not fill the memory
 
 
@@ -66,12 +72,7 @@ class ChunkReader:
     def _read(self, events: list[bytes]) -> Delta | None:
         gathered = Gathered(self._numbers)
         complete = 0  # how many of the waiting events go out with this content
-        for event in events:
-            choices = self._take(event)
-            if self.is_done:
-                break
-            if not choices:
-                continue
+        for event, choices in self._choices(events):
             if gathered.add(choices):
                 self._waiting.append(event)
                 complete = len(self._waiting)
@@ -85,18 +86,28 @@ class ChunkReader:
         del self._waiting[:complete]
         return gathered.delta(raw, self._halves)
 
-    def _take(self, event: bytes) -> list[Choice] | None:
-        """Remember what an event says about the answer as a whole; return its choices."""
-        if event == DONE:
-            self.is_done = True
-            return None
-        try:
-            chunk = read_chunk(self._provider, event, self._halves)
-        except ProviderError as error:
-            # What came before it in the same read is still to be given.
-            self._failure = error
-            self.is_done = True
-            return None
+    def _choices(self, events: list[bytes]) -> Iterator[tuple[bytes, list[Choice]]]:
+        """Yield the choices of each event that has any, until the answer is done."""
+        known: list[Chunk] = []
+        if len(events) >= ENOUGH:
+            known = read_ordinary_chunks(events[:-1] if events[-1] == DONE else events) or []
+        for event, read in zip_longest(events, known):
+            if event == DONE:
+                self.is_done = True
+                return
+            try:
+                chunk = read or read_chunk(self._provider, event, self._halves)
+            except ProviderError as error:
+                # What came before it in the same read is still to be given.
+                self._failure = error
+                self.is_done = True
+                return
+            self._note(chunk)
+            if chunk.choices:
+                yield event, chunk.choices
+
+    def _note(self, chunk: Chunk) -> None:
+        """Remember what a chunk says about the answer as a whole."""
         if chunk.usage is not None:
             self._usage = chunk.usage  # cumulative: the last one counts
         if self._model is None:
@@ -104,4 +115,3 @@ class ChunkReader:
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self._finish_reason = choice.finish_reason
-        return chunk.choices

@@ -1,5 +1,6 @@
 """What is read of OpenAI's answers: text, tool calls, why it ended, what it took. Nothing else."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ class Chunk(Struct):
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
+_decode_many = msgspec.json.Decoder(list[Chunk]).decode
 
 
 def read_chunk(provider: str, document: bytes, halves: Halves) -> Chunk:
@@ -93,6 +95,18 @@ def read_chunk(provider: str, document: bytes, halves: Halves) -> Chunk:
     if chunk.object == "error":  # vLLM's
         raise classify.in_answer(provider, msgspec.json.decode(document))
     return chunk
+
+
+def read_ordinary_chunks(documents: Sequence[bytes]) -> list[Chunk] | None:
+    """Return what documents say, read as one; `None` where one of them has to be looked at."""
+    try:
+        chunks = _decode_many(b"[" + b",".join(documents) + b"]")
+    except classify.UNREADABLE:
+        return None
+    for chunk in chunks:
+        if chunk.error is not None or chunk.object == "error":
+            return None
+    return chunks if len(chunks) == len(documents) else None
 
 
 def whole_answer(provider: str, body: bytes) -> tuple[Delta, End]:

@@ -6,6 +6,8 @@ from llm.errors import MalformedAnswer
 
 LONGEST_EVENT = 16_000_000  # bytes; a vendor that never ends an event must not fill the memory
 DATA = b"data:"
+START = b"data: "
+BETWEEN = b"\n\ndata: "
 
 
 class SseParser:
@@ -31,7 +33,7 @@ class SseParser:
             raise MalformedAnswer("The model's answer has an event without end.")
         if not complete:
             return []
-        return [data for event in complete.split(b"\n\n") if (data := _data(event)) is not None]
+        return _plain(complete) or _any(complete)
 
     def end(self) -> list[bytes]:
         """Return the data of a last event that lacks its empty line."""
@@ -40,11 +42,21 @@ class SseParser:
 
 def encode(events: Sequence[bytes]) -> bytes:
     """Return JSON documents as events, one line each (a line break in JSON is only white space)."""
-    return b"".join([b"data: " + event.replace(b"\n", b" ") + b"\n\n" for event in events])
+    return START + BETWEEN.join([event.replace(b"\n", b" ") for event in events]) + b"\n\n"
+
+
+def _plain(complete: bytes) -> list[bytes]:
+    """Return the data of events that are one `data: ` line each, as they nearly always are."""
+    if not complete.startswith(START):
+        return []
+    events = complete[len(START) :].split(BETWEEN)
+    return events if complete.count(b"\n") == 2 * (len(events) - 1) else []
+
+
+def _any(complete: bytes) -> list[bytes]:
+    return [data for event in complete.split(b"\n\n") if (data := _data(event)) is not None]
 
 
 def _data(event: bytes) -> bytes | None:
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(DATA)]
     return b"\n".join(lines) if lines else None
