@@ -26,6 +26,7 @@ class Attempt:
     price: PriceSnapshot | None  # None: the model has no price
     prompt_name: str = ""
     prompt_version: int | None = None
+    tags: tuple[str, ...] = ()
     is_cache_hit: bool = False
 
 
@@ -43,6 +44,8 @@ class Settlement:
     model_served: str
     finish_reason: str = ""
     error_class: str = ""
+    service_tier: str = ""
+    saved_usd: Decimal | None = None  # what an answer from the cache would have cost
     is_swept: bool = False  # said by the sweeper: counts only if the lease has run out
 
 

@@ -18,6 +18,8 @@ class TokenUsage:
     cache_write_tokens: int = 0
     output_tokens: int = 0  # without reasoning
     reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
 
     @property
     def is_bookable(self) -> bool:
@@ -28,16 +30,23 @@ class TokenUsage:
             self.cache_write_tokens,
             self.output_tokens,
             self.reasoning_tokens,
+            self.audio_input_tokens,
+            self.audio_output_tokens,
         )
         return min(classes) >= 0 and max(classes) <= MOST_TOKENS
 
     @property
     def total_input(self) -> int:
-        return self.input_tokens + self.cached_input_tokens + self.cache_write_tokens
+        return (
+            self.input_tokens
+            + self.cached_input_tokens
+            + self.cache_write_tokens
+            + self.audio_input_tokens
+        )
 
     @property
     def total_output(self) -> int:
-        return self.output_tokens + self.reasoning_tokens
+        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ def cost_usd(price: PriceSnapshot, usage: TokenUsage) -> Decimal:
     cached = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
     written = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
     millionths = (
-        usage.input_tokens * price.input_usd
+        (usage.input_tokens + usage.audio_input_tokens) * price.input_usd
         + usage.cached_input_tokens * cached
         + usage.cache_write_tokens * written
         + usage.total_output * price.output_usd

@@ -241,6 +241,7 @@ def asked_by(call: Call, usage_id: UUID | None = None) -> dict[str, Any]:
         "principal": call.principal,
         "prompt_name": call.prompt.name if call.prompt else "",
         "prompt_version": call.prompt.version if call.prompt else None,
+        "tags": call.tags,
     }
 
 

@@ -116,6 +116,7 @@ class Call(Struct, frozen=True, kw_only=True):
     request_id: str
     prompt: PromptUsed | None = None
     cache: CacheWish = CacheWish()
+    tags: tuple[str, ...] = ()  # by which the caller sorts what is spent
     task: str = ""  # what the answer is for ("classify", "extract"); a route may prefer by it
     ip: str = ""  # of the caller, where an edge knows it
 

@@ -13,7 +13,8 @@ from accounts.principal import Principal
 from billing import books, ledger, ledger_writer, sweeper
 from billing.entries import Hit, Hold
 from billing.errors import BudgetExceeded
-from billing.models import COUNTS, Budget, Outcome, UsageRecord, UsageState
+from billing.models import Budget, Outcome, UsageRecord, UsageState
+from billing.models.usage import COUNTS
 from billing.pricing import TokenUsage
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 

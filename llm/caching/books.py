@@ -1,6 +1,7 @@
 """What is recorded of an answer that did not have to be made: who got it, and that it was free."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID
 
 from billing import ledger
@@ -22,6 +23,7 @@ class Hit:
     finish_reason: FinishReason | None = None
     error_class: str = ""
     usage: TokenUsage = metering.NOTHING
+    saved_usd: Decimal | None = None  # what it would have cost
     ttft_ms: int = 0
     duration_ms: int = 0
 
@@ -35,6 +37,7 @@ def hit_of(kept: KeptAnswer, usage_id: UUID) -> Hit:
         outcome=metering.OUTCOMES[kept.finish_reason],
         finish_reason=kept.finish_reason,
         usage=kept.usage,
+        saved_usd=kept.cost_usd,
     )
 
 
@@ -57,6 +60,7 @@ async def record(hit: Hit, call: Call, *, model_asked: str) -> None:
         finish_reason=hit.finish_reason or "",
         error_class=hit.error_class,
         usage=hit.usage,
+        saved_usd=hit.saved_usd,
         is_estimated=False,
         cost_usd=metering.NO_COST,
         ttft_ms=hit.ttft_ms,

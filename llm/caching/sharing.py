@@ -78,7 +78,12 @@ class Ride:
         if isinstance(event, Finished):
             outcome = metering.OUTCOMES[event.finish_reason]
             figures.note_saved(self._asked, event.cost_usd)
-            await self.end(outcome, usage=event.usage, finish_reason=event.finish_reason)
+            await self.end(
+                outcome,
+                usage=event.usage,
+                finish_reason=event.finish_reason,
+                saved_usd=event.cost_usd,
+            )
             return replace(event, cost_usd=metering.NO_COST)
         return event
 

@@ -1,0 +1,115 @@
+"""Budgets: their limits are edited, their amounts are the ledger's."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch, Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from billing.models import Budget, BudgetPeriod
+from billing.money import as_text
+from core.admin import ReadOnly
+
+A_YEAR = timedelta(days=366)
+
+
+class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
+    """The last year; the amounts are the ledger's."""
+
+    model = BudgetPeriod
+    verbose_name_plural = "periods of the last year"
+    fields = ["starts_at", "ends_at", "spent", "held"]
+    readonly_fields = ["spent", "held"]
+    ordering = ["-starts_at"]
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .filter(Q(ends_at=None) | Q(ends_at__gt=timezone.now() - A_YEAR))
+        )
+
+    @admin.display
+    def spent(self, period: BudgetPeriod) -> str:
+        return as_text(period.spent_usd)
+
+    @admin.display
+    def held(self, period: BudgetPeriod) -> str:
+        return as_text(period.held_usd)
+
+
+@admin.register(Budget)
+class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A limit that is changed is in force with the very next call."""
+
+    list_display = [
+        "name",
+        "organization",
+        "user",
+        "api_key",
+        "period",
+        "limit",
+        "spent",
+        "held",
+        "room",
+        "is_hard",
+        "is_active",
+    ]
+    list_select_related = ["organization", "user", "api_key"]
+    list_filter = ["organization", "period", "is_hard", "is_active"]
+    search_fields = ["name"]
+    autocomplete_fields = ["organization", "user", "api_key"]
+    readonly_fields = ["spent", "held", "room"]
+    inlines = [BudgetPeriodInline]
+    fieldsets = (
+        (None, {"fields": ["name", "limit_usd", "is_hard", "is_active"]}),
+        ("Now", {"fields": ["spent", "held", "room"]}),
+        (
+            "Whose and when",
+            {
+                "fields": ["organization", "user", "api_key", "period", "time_zone"],
+                "description": "With a user or a key it limits only what they spend. This cannot "
+                "be changed later: add another budget instead.",
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        current = Prefetch("periods", BudgetPeriod.objects.current(), to_attr="current_periods")
+        return super().get_queryset(request).prefetch_related(current)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show amounts of a budget that there is."""
+        return [part for part in self.fieldsets or () if obj or part[0] != "Now"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Keep whose a budget is and its calendar: what it has counted would be wrong."""
+        fixed = ["organization", "user", "api_key", "period", "time_zone"] if obj else []
+        return [*self.readonly_fields, *fixed]
+
+    @admin.display(ordering="limit_usd")
+    def limit(self, budget: Budget) -> str:
+        return as_text(budget.limit_usd)
+
+    @admin.display
+    def spent(self, budget: Budget) -> str:
+        return as_text(_now(budget).spent_usd)
+
+    @admin.display
+    def held(self, budget: Budget) -> str:
+        return as_text(_now(budget).held_usd)
+
+    @admin.display
+    def room(self, budget: Budget) -> str:
+        period = _now(budget)
+        return as_text(max(Decimal(0), budget.limit_usd - period.spent_usd - period.held_usd))
+
+
+def _now(budget: Any) -> BudgetPeriod:
+    """Return the period that is running; a period without a row has seen nothing."""
+    nothing = BudgetPeriod(spent_usd=Decimal(0), held_usd=Decimal(0))
+    return next(iter(getattr(budget, "current_periods", [])), nothing)

@@ -1,0 +1,87 @@
+"""Limits on spending, and what was spent of them."""
+
+from typing import Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import ApiKey, Organization, User
+from billing.money import UsdField
+from billing.periods import PeriodKind, validate_time_zone
+
+
+class Budget(models.Model):
+    """A limit on spending: of an organization, or of a user's or a key's part in it."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="budgets")
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="budgets")
+    api_key = models.ForeignKey(
+        ApiKey, models.CASCADE, null=True, blank=True, related_name="budgets"
+    )
+    name = models.CharField(max_length=200)
+    limit_usd = UsdField("limit, USD")
+    period = models.CharField(max_length=10, choices=PeriodKind, default=PeriodKind.MONTH)
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="Where the calendar's days begin, such as Europe/Berlin.",
+    )
+    is_hard = models.BooleanField(
+        "hard", default=True, help_text="A hard budget refuses; a soft one only counts."
+    )
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An inactive budget neither refuses nor counts."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["organization", "name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(limit_usd__gte=0), name="budget_limit_not_negative")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Refuse a budget for a person or a key of another organization: it would never count."""
+        if self.user and not self.user.memberships.filter(organization=self.organization_id):
+            raise ValidationError({"user": "This person is not a member of the organization."})
+        if self.api_key and self.api_key.organization_id != self.organization_id:
+            raise ValidationError({"api_key": "This key belongs to another organization."})
+
+
+class BudgetPeriodQuerySet(models.QuerySet["BudgetPeriod"]):
+    def current(self) -> Self:
+        now = timezone.now()
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now), starts_at__lte=now)
+
+
+class BudgetPeriod(models.Model):
+    """What was spent and is held on a budget between two moments; without a row it is nothing."""
+
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="periods")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)  # None: a total has no end
+    # Spent in the period before the budget existed; it is part of `spent_usd`.
+    opening_usd = UsdField(default=0)
+    spent_usd = UsdField(default=0)
+    held_usd = UsdField(default=0)
+
+    objects = BudgetPeriodQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["budget", "-starts_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["budget", "starts_at"], name="budget_period_once"),
+            models.CheckConstraint(
+                condition=Q(spent_usd__gte=0) & Q(held_usd__gte=0),
+                name="budget_period_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget} from {self.starts_at:%Y-%m-%d}"
