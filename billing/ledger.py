@@ -23,6 +23,7 @@ from billing.opening import PeriodsMissing
 from core.batching import Batcher
 from core.errors import DependencyDown
 from core.loop_local import LoopLocal
+from core.open_work import OpenWork
 
 __all__ = ["Attempt", "Settlement", "close", "drain", "hold", "record_hit", "renew", "settle"]
 
@@ -38,7 +39,7 @@ MOST_UNSETTLED = 10_000  # settlements kept in memory in an outage; the sweeper 
 _writer = ThreadPoolExecutor(
     max_workers=1, thread_name_prefix="ledger", initializer=ledger_writer.use_own_connection
 )
-_unsettled: set[Task] = set()  # what goes on after its caller has left
+_unsettled = OpenWork()  # what goes on after its caller has left
 
 
 async def hold(attempt: Attempt) -> None:
@@ -90,8 +91,7 @@ async def renew(usage_id: UUID, output_tokens: int) -> None:
 async def drain() -> None:
     """Return when everything asked so far is in the books, or cannot be for now."""
     await _batchers.get().drain()
-    if _unsettled:
-        await asyncio.wait(_unsettled, timeout=PATIENCE)
+    await _unsettled.finish(PATIENCE)
 
 
 def close() -> None:
@@ -108,7 +108,7 @@ async def _write(entries: Sequence[Entry]) -> Results:
         try:
             return await line.book(Batch.of(entries))
         except PeriodsMissing:
-            pass
+            pass  # nothing is written; the thread opens the periods and books
         except Exception as error:  # the thread finds out whose fault it was
             logger.warning("billing.line_lost", error=type(error).__name__)
             may_be_written = True
@@ -148,14 +148,12 @@ async def _settle_until_done(settlement: Settlement, *, pause: float) -> None:
 
 
 def _go_on(work: Coroutine[Any, Any, None]) -> Task:
-    """Run `work` although its caller leaves; the event loop alone would forget the task."""
-    task = asyncio.get_running_loop().create_task(work)
-    _unsettled.add(task)
-    task.add_done_callback(_forget)
+    """Run `work` although its caller leaves, and look at how it ends."""
+    task = _unsettled.go_on(work)
+    task.add_done_callback(_look)
     return task
 
 
-def _forget(task: Task) -> None:
-    _unsettled.discard(task)
+def _look(task: Task) -> None:
     if not task.cancelled():
         task.exception()  # the writer has logged it; a caller who waits hears of it as well
