@@ -12,14 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import json_repair
 import structlog
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema import ValidationError
 from msgspec.structs import replace
 from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from core.errors import AppError, InvalidRequest
+from llm import json_schema
 from llm.routing import routes
 from llm.types import (
     Call,
@@ -39,7 +39,6 @@ Value = TypeVar("Value")
 
 NAME = "answer"
 LONGEST_ERROR = 500  # characters that are told to the model
-NOTHING_ELSE: Registry[Any] = Registry()  # a schema that names another one has nobody fetch it
 
 
 class AnswerInvalid(AppError):
@@ -87,12 +86,7 @@ class _Form:
     def __init__(self, schema: type[BaseModel] | dict[str, Any]) -> None:
         self._model = schema if isinstance(schema, type) else None
         self._schema = schema if isinstance(schema, dict) else schema.model_json_schema()
-        try:
-            Draft202012Validator.check_schema(self._schema)
-        except SchemaError as error:
-            raise InvalidRequest(
-                f"This is no JSON schema: {error.message}", param="schema"
-            ) from None
+        self._validator = json_schema.validator(schema) if isinstance(schema, dict) else None
 
     def as_schema(self, request: ChatRequest) -> ChatRequest:
         return replace(
@@ -114,7 +108,8 @@ class _Form:
         try:
             if self._model is not None:
                 return self._model.model_validate(value)
-            Draft202012Validator(self._schema, registry=NOTHING_ELSE).validate(value)
+            if self._validator is not None:
+                self._validator.validate(value)
         except PydanticError as error:
             first = error.errors()[0]
             raise Misfit(_placed(first["msg"], first["loc"])) from None

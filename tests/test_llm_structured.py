@@ -116,8 +116,12 @@ async def test_what_is_no_schema_is_refused_before_anybody_is_asked(
 ) -> None:
     await vendor.aserve()
 
-    with pytest.raises(InvalidRequest, match="no JSON schema"):
-        await service.parse(ask(), {"type": "wish"}, call)
+    for schema, reason in (
+        ({"type": "wish"}, "no JSON schema"),
+        ({"pattern": "(?=a)b"}, "look-around"),
+    ):
+        with pytest.raises(InvalidRequest, match=reason):
+            await service.parse(ask(), schema, call)
 
     assert vendor.requests == []
 

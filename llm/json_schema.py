@@ -1,0 +1,125 @@
+"""JSON schemas of callers, checked without a way to keep the server busy.
+
+Python's engine for regular expressions tries every way to match: `^(a+)+$` takes longer than anyone
+waits for 40 letters. Here patterns run in Rust's, whose time grows with the text and no faster; it
+knows neither look-around nor back references, so a schema with these is refused.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema.validators import extend
+from pydantic_core import SchemaError as PatternError
+from pydantic_core import SchemaValidator, core_schema
+from referencing import Registry
+
+from core.errors import InvalidRequest
+
+LONGEST_TEXT = 10_000  # characters that a pattern looks at; the slowest takes half a second for it
+DIALECT = "$schema"
+NOTHING_ELSE: Registry[Any] = Registry()  # a schema that names another one has nobody fetch it
+
+Schema = dict[str, Any]
+Errors = Iterator[ValidationError]
+
+
+def validator(schema: Schema) -> Draft202012Validator:
+    """Return what checks values against `schema`; raise `InvalidRequest` where nothing could."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except (SchemaError, RecursionError) as error:
+        reason = error.message if isinstance(error, SchemaError) else "it is too deep"
+        raise _refusal(f"This is no JSON schema: {reason}") from None
+    # Whatever stands there, it is read as 2020-12; a `$ref` to the root must not think otherwise.
+    own = {name: value for name, value in schema.items() if name != DIALECT}
+    _check(own)
+    checker: Draft202012Validator = _Linear(own, registry=NOTHING_ELSE)
+    return checker
+
+
+def _check(schema: Schema) -> None:
+    """Refuse what would bring Python's engine back, and patterns that Rust's does not know."""
+    keywords: set[str] = set()
+    for part in _objects(schema):
+        keywords |= part.keys()
+        if isinstance(part.get(DIALECT), str):
+            raise _refusal("A JSON schema names its dialect at its top only.")
+        by_name = part.get("patternProperties")
+        for pattern in (part.get("pattern"), *(by_name if isinstance(by_name, dict) else ())):
+            if isinstance(pattern, str):
+                _compiled(pattern)
+    if keywords >= {"patternProperties", "unevaluatedProperties"}:
+        raise _refusal(
+            "A JSON schema with `patternProperties` has `additionalProperties`, "
+            "not `unevaluatedProperties`."
+        )
+
+
+def _objects(schema: Schema) -> Iterator[Schema]:
+    """Yield every object in a schema: a `$ref` may lead to any of them."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> SchemaValidator:
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except PatternError:
+        raise _refusal(
+            f"The pattern {pattern[:100]!r} is not one, is too large, or has a look-around "
+            "or a back reference."
+        ) from None
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return len(text) <= LONGEST_TEXT and _compiled(pattern).isinstance_python(text)
+
+
+def _pattern(checker: Any, pattern: str, value: Any, schema: Schema) -> Errors:
+    if isinstance(value, str) and not _matches(pattern, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(checker: Any, patterns: Schema, value: Any, schema: Schema) -> Errors:
+    if not isinstance(value, dict):
+        return
+    for pattern, below in patterns.items():
+        for name, item in value.items():
+            if _matches(pattern, name):
+                yield from checker.descend(item, below, path=name, schema_path=pattern)
+
+
+def _additional_properties(checker: Any, below: Any, value: Any, schema: Schema) -> Errors:
+    if not isinstance(value, dict):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    for name, item in value.items():
+        if name in named or any(_matches(pattern, name) for pattern in patterns):
+            continue
+        if below is False:
+            yield ValidationError(f"{name!r} is a property that was not asked for")
+        else:
+            yield from checker.descend(item, below, path=name)
+
+
+def _refusal(message: str) -> InvalidRequest:
+    return InvalidRequest(message, param="schema")
+
+
+_Linear = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {
+        "pattern": _pattern,
+        "patternProperties": _pattern_properties,
+        "additionalProperties": _additional_properties,
+    },
+)

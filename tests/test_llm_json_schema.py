@@ -1,0 +1,122 @@
+"""JSON schemas of callers: what they may say, and that no pattern keeps the server busy."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from jsonschema import ValidationError
+
+from core.errors import InvalidRequest
+from llm import json_schema
+
+SLOW = "^(a+)+$"  # Python's engine takes twice as long for each further letter
+VALUE = "a" * 60 + "!"
+PATIENCE = 120  # seconds; Python's engine would take longer than the universe is old
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"pattern": SLOW}, VALUE),
+        ({"propertyNames": {"pattern": SLOW}}, {VALUE: 1}),
+        ({"patternProperties": {SLOW: True}, "additionalProperties": False}, {VALUE: 1}),
+        ({"patternProperties": {SLOW: {"type": "string"}}, "required": ["x"]}, {VALUE: 1}),
+        ({"$schema": "http://json-schema.org/draft-07/schema#", "pattern": SLOW}, VALUE),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "type": ["array", "string"],
+                "pattern": SLOW,
+                "items": {"$ref": "#"},
+            },
+            [VALUE],
+        ),
+    ],
+)
+def test_a_pattern_that_would_never_end_ends(schema: dict[str, Any], value: Any) -> None:
+    # In a process of its own: Python's engine can only be stopped from outside.
+    program = (
+        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'\n"
+        "from jsonschema import ValidationError\n"
+        "from llm import json_schema\n"
+        "try:\n"
+        f"    json_schema.validator({schema!r}).validate({value!r})\n"
+        "except ValidationError:\n"
+        "    print('refused')\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program], timeout=PATIENCE, capture_output=True, text=True
+    )
+
+    assert ended.stdout == "refused\n", ended.stderr
+
+
+def fits(schema: dict[str, Any], value: Any) -> bool:
+    try:
+        json_schema.validator(schema).validate(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def test_patterns_mean_what_they_say() -> None:
+    code = {"type": "string", "pattern": r"^[A-Z]{2}-\d+$"}
+    places = {
+        "properties": {"name": {"type": "string"}},
+        "patternProperties": {"^n_": {"type": "integer"}},
+        "additionalProperties": {"type": "boolean"},
+    }
+
+    assert fits(code, "AB-12")
+    assert not fits(code, "AB-x")
+    assert fits({"pattern": "b"}, "abc")
+    assert fits({"pattern": "b"}, 7)
+    assert fits(places, {"name": "Oslo", "n_people": 7, "is_capital": True})
+    assert not fits(places, {"n_people": "many"})
+    assert not fits(places, {"people": 7})
+    assert not fits({"additionalProperties": False}, {"people": 7})
+    assert fits({"additionalProperties": False}, "no object")
+
+
+def test_a_text_too_long_for_a_pattern_does_not_fit_it() -> None:
+    longest = json_schema.LONGEST_TEXT
+
+    assert fits({"pattern": "^a*$"}, "a" * longest)
+    assert not fits({"pattern": "^a*$"}, "a" * (longest + 1))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": "(?=a)b"},
+        {"$defs": {"x": {"items": {"pattern": r"(a)\1"}}}},
+        {"patternProperties": {"(?<!a)b": True}},
+        {"pattern": "(?:(?:a{1000}){1000}){1000}"},
+        {"patternProperties": {"a": True}, "unevaluatedProperties": False},
+        {"$defs": {"x": {"$schema": "http://json-schema.org/draft-07/schema#"}}},
+        {"type": "wish"},
+    ],
+)
+def test_a_schema_that_cannot_be_checked_is_refused_before_use(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        json_schema.validator(schema)
+
+    assert refusal.value.param == "schema"
+
+
+def test_a_schema_too_deep_is_refused() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(3000):
+        schema = {"items": schema}
+
+    with pytest.raises(InvalidRequest):
+        json_schema.validator(schema)
+
+
+def test_a_property_may_be_called_pattern() -> None:
+    schema = {"properties": {"pattern": {"type": "string"}, "$schema": {"type": "string"}}}
+
+    assert fits(schema, {"pattern": "(?=a)"})
+    assert not fits(schema, {"pattern": 1})
