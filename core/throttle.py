@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from core.durations import in_words
 from core.errors import AppError
-from core.outage import AWAY, PATIENCE, Outage
+from core.outage import PATIENCE, Outage, RedisAway
 
 logger = structlog.get_logger(__name__)
 
@@ -74,15 +74,11 @@ class Throttle:
         self._refused.clear()
 
     def _hit(self, item: RateLimitItemPerSecond, key: str) -> float:
-        if not _outage.is_resting:
-            try:
-                left = _left(_shared(), item, key)
-            except AWAY as error:
-                _outage.began(error)
-            else:
-                _outage.ended()
-                return left
-        return _left(_local(), item, key)
+        try:
+            with _outage.asking():
+                return _left(_shared(), item, key)
+        except RedisAway:
+            return _left(_local(), item, key)
 
 
 def _left(limiter: MovingWindowRateLimiter, item: RateLimitItemPerSecond, key: str) -> float:

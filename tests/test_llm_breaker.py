@@ -419,7 +419,7 @@ async def test_what_was_seen_without_redis_is_told_when_it_is_back(
     nobody = Redis.from_url("redis://127.0.0.1:1/0")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(redis, "client", lambda: nobody)
-        patch.setattr("core.outage.REST", 0.0)
+        patch.setattr("core.outage.PAUSE", 0.0)
         await open_it(here)
     clock.advance(A_MOMENT)
     await here.enter(1, is_streamed=True)

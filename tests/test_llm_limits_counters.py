@@ -272,13 +272,13 @@ async def test_without_redis_each_process_counts_for_itself_and_comes_back(
     assert (first.is_refused, second.is_refused, third.is_refused) == (False, False, True)
     counters.release(first, 10)
     counters.release(second, 70)
-    await asyncio.gather(*counters._open_work)
+    await counters._open_work.finish()
     [tokens, parallel] = await local.counters().take([want("tokens", 100, amount=0), wanted[2]])
     assert (tokens.c, parallel.a) == (80, 1)
 
     await redis.close()
     settings.REDIS_URL = url
-    monkeypatch.setattr("core.outage.REST", 0)
+    monkeypatch.setattr("core.outage.PAUSE", 0)
     shared.outage._ask_again_at = 0
     again = await counters.take(wanted)
     assert (again.is_shared, again.is_refused) == (True, False)

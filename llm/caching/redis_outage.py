@@ -1,13 +1,11 @@
-"""Asking Redis for what can be done without."""
+"""Redis being away for the cache, which is a saving and not a need."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from core import redis
-from core.outage import AWAY, PATIENCE, Outage
+from core.outage import Outage, RedisAway
 
 Answer = TypeVar("Answer")
 
@@ -16,13 +14,7 @@ outage = Outage("llm.cache")
 
 async def ask(command: Callable[[Redis], Awaitable[Answer]]) -> Answer | None:
     """Return what Redis answers; `None` while it is away: a model is asked rather than wait."""
-    if outage.is_resting:
-        return None
     try:
-        async with asyncio.timeout(PATIENCE):
-            answer = await command(redis.client())
-    except AWAY as error:
-        outage.began(error)
+        return await outage.ask(command)
+    except RedisAway:
         return None
-    outage.ended()
-    return answer

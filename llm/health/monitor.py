@@ -10,9 +10,9 @@ from uuid import uuid4
 import msgspec
 import structlog
 from django_redis import get_redis_connection
+from redis.asyncio import Redis
 
-from core import redis
-from core.outage import AWAY, PATIENCE, Outage
+from core.outage import AWAY, Outage, RedisAway
 from llm.health import breaker, shared
 from llm.health.figures import DeploymentHealth, percentile
 from llm.health.shared import Change, Kind, Report, Shared
@@ -47,7 +47,7 @@ class Monitor:
         self._watches: dict[int, Watch] = {}
         self._shared = Shared()
         self._read_at = 0.0
-        self._outage = Outage("llm.health")
+        self._outage = Outage("llm.health", failures=FAILURES)
         self._has_news = False
         self._exchanging: asyncio.Task[None] | None = None
         self._flusher: asyncio.Task[None] | None = None
@@ -55,7 +55,7 @@ class Monitor:
     async def enter(self, deployment_id: int, *, is_streamed: bool) -> Ticket | Refusal:
         """Return leave to call the deployment now, or for how long there is none."""
         now = self.clock()
-        if now - self._read_at > MAX_AGE and not self._outage.is_resting:
+        if now - self._read_at > MAX_AGE and not self._outage.is_paused:
             await self._exchange()
         watch = self._watch(deployment_id)
         if watch.resting_until > now:
@@ -84,7 +84,7 @@ class Monitor:
         """Return how every deployment is doing that was called lately."""
         known = self._shared
         now = self.clock()
-        if now - self._read_at > MAX_AGE and not self._outage.is_resting:
+        if now - self._read_at > MAX_AGE and not self._outage.is_paused:
             known = self._look(now)
         ids = {*known.breakers, *known.windows, *known.running, *known.usual, *self._watches}
         return {deployment_id: self._health(deployment_id, known) for deployment_id in ids}
@@ -111,11 +111,11 @@ class Monitor:
 
     async def close(self) -> None:
         """Tell the others what is left to tell."""
-        flusher, self._flusher = self._flusher, None
+        flusher = self._flusher
         if flusher is None:
             return
-        flusher.cancel()
-        if flusher.get_loop() is asyncio.get_running_loop():
+        if flusher.get_loop() is asyncio.get_running_loop():  # else it is not ours to stop
+            flusher.cancel()
             await asyncio.wait([flusher])
         await self._exchange()
 
@@ -146,17 +146,17 @@ class Monitor:
 
     async def _make(self, deployment_id: int, change: Change) -> bool:
         """Make a change for all processes; where Redis is away, each process decides alone."""
-        if self._outage.is_resting:
-            return True
-        pipeline = redis.client().pipeline(transaction=False)
-        shared.queue_change(pipeline, deployment_id, change)
+
+        async def make(client: Redis) -> bool:
+            pipeline = client.pipeline(transaction=False)
+            shared.queue_change(pipeline, deployment_id, change)
+            [is_made] = await pipeline.execute()
+            return bool(is_made)
+
         try:
-            async with asyncio.timeout(PATIENCE):
-                [is_made] = await pipeline.execute()
-        except FAILURES as error:
-            self._outage.began(error)
+            return await self._outage.ask(make)
+        except RedisAway:
             return True
-        return bool(is_made)
 
     async def _flush(self) -> None:
         """Exchange news while there are any, and say that calls are running while they are."""
@@ -164,7 +164,7 @@ class Monitor:
             await asyncio.sleep(INTERVAL)
             now = self.clock()
             is_running = any(watch.running for watch in self._watches.values())
-            if self._outage.is_resting:
+            if self._outage.is_paused:
                 continue
             if self._has_news or (is_running and now - self._read_at > TELL_RUNNING):
                 await self._exchange()
@@ -187,20 +187,21 @@ class Monitor:
     async def _exchange_now(self) -> None:
         now = self.clock()
         report = self._report(now)
-        pipeline = redis.client().pipeline(transaction=False)
-        shared.tell(pipeline, report, now)
-        shared.ask(pipeline, now)
+
+        async def exchange(client: Redis) -> Shared:
+            pipeline = client.pipeline(transaction=False)
+            shared.tell(pipeline, report, now)
+            shared.ask(pipeline, now)
+            results = await pipeline.execute()
+            return shared.read(results[-shared.READS :], now, self._process)
+
         try:
-            async with asyncio.timeout(PATIENCE):
-                results = await pipeline.execute()
-            self._shared = shared.read(results[-shared.READS :], now, self._process)
-        except FAILURES as error:
-            self._outage.began(error)
+            self._shared = await self._outage.ask(exchange)
+        except RedisAway:
             self.first.update(report.first)
             for watch in self._watches.values():
                 watch.kept_back(report, now)
             return
-        self._outage.ended()
         self._read_at = now
         for watch in self._watches.values():
             watch.told(self._shared)
@@ -221,9 +222,9 @@ class Monitor:
         pipeline = get_redis_connection("default").pipeline(transaction=False)
         shared.ask(pipeline, now)
         try:
-            return shared.read(pipeline.execute(), now, self._process)
-        except FAILURES as error:
-            self._outage.began(error)
+            with self._outage.asking():
+                return shared.read(pipeline.execute(), now, self._process)
+        except RedisAway:
             return self._shared
 
     def _health(self, deployment_id: int, known: Shared) -> DeploymentHealth:

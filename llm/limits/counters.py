@@ -1,16 +1,15 @@
 """Takes what a call needs of all its counters, or nothing; corrects it when the call is over."""
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from core.outage import AWAY
+from core.open_work import OpenWork
+from core.outage import RedisAway
 from llm.limits import leases, local, shared
 from llm.limits.windows import Correction, Seen, Want
 
-# What is still to be told to the counters of this process; the event loop alone would forget it.
-_open_work: set[asyncio.Task[None]] = set()
+_open_work = OpenWork()  # what is still to be told to the counters of this process
 
 
 class Taken(Struct, frozen=True):
@@ -29,18 +28,15 @@ class Taken(Struct, frozen=True):
 async def take(wants: Sequence[Want]) -> Taken:
     """Take everything or nothing; while Redis is away, of this process's own counters."""
     lease = leases.new()
-    if not shared.outage.is_resting:
-        try:
+    try:
+        with shared.outage.asking():
             seen = await shared.take(wants, lease)
-        except AWAY as error:
-            shared.outage.began(error)
-        else:
-            shared.outage.ended()
-            taken = Taken(wants, seen, lease, is_shared=True)
-            if not taken.is_refused and (keys := _lease_keys(wants)):
-                leases.held().hold(lease, keys)
-            return taken
-    return Taken(wants, await local.counters().take(wants), lease, is_shared=False)
+    except RedisAway:
+        return Taken(wants, await local.counters().take(wants), lease, is_shared=False)
+    taken = Taken(wants, seen, lease, is_shared=True)
+    if not taken.is_refused and (keys := _lease_keys(wants)):
+        leases.held().hold(lease, keys)
+    return taken
 
 
 def release(taken: Taken, tokens: int | None) -> None:
@@ -52,17 +48,14 @@ def release(taken: Taken, tokens: int | None) -> None:
     if taken.is_shared:
         leases.held().drop(taken.lease)
         shared.release(corrections, keys, taken.lease)
-        return
-    work = asyncio.get_running_loop().create_task(local.counters().release(corrections, keys))
-    _open_work.add(work)
-    work.add_done_callback(_open_work.discard)
+    else:
+        _open_work.go_on(local.counters().release(corrections, keys))
 
 
 async def close() -> None:
     """Return when all that was released has been told."""
     leases.close()
-    if _open_work:
-        await asyncio.wait(_open_work)
+    await _open_work.finish()
     await shared.close()
 
 
