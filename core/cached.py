@@ -15,6 +15,8 @@ Value = TypeVar("Value")
 MAX_AGE = 0.8  # seconds; what an edit promises is "in force within a second"
 MAX_ENTRIES = 10_000
 
+clock = time.monotonic  # seconds; tests move it on
+
 
 class Cached(Generic[Key, Value]):
     """Remember what `load(key)` returned for `MAX_AGE`; concurrent readers share one load.
@@ -30,7 +32,7 @@ class Cached(Generic[Key, Value]):
     async def get(self, key: Key) -> Value:
         """Return the value for `key`; raise what `load` raises (errors are not remembered)."""
         known = self._values.get(key)
-        if known is not None and time.monotonic() < known[0]:
+        if known is not None and clock() < known[0]:
             return known[1]
         task = self._loading.get(key)
         if task is None or task.get_loop() is not asyncio.get_running_loop():
@@ -47,7 +49,7 @@ class Cached(Generic[Key, Value]):
         self._values.clear()
 
     async def _refresh(self, key: Key) -> Value:
-        started = time.monotonic()  # the value is as old as its query
+        started = clock()  # the value is as old as its query
         try:
             # Callers share this load, so it may not wait for the thread that one of them blocks.
             value = await sync_to_async(self._load_now, thread_sensitive=False)(key)

@@ -17,7 +17,7 @@ from accounts.services import principal_for
 from chat import services
 from chat.models import Message
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds; nobody waits so long but where something is broken
 ORIGIN = b"http://localhost"
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,12 +131,24 @@ async def tidy_loop() -> AsyncIterator[None]:
 
 
 @pytest.fixture
+def a_second_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let what this process remembers of its settings be a second older, without a wait."""
+    from core import cached
+
+    def move_on() -> None:
+        now = cached.clock
+        monkeypatch.setattr(cached, "clock", lambda: now() + 1.0)
+
+    return move_on
+
+
+@pytest.fixture
 def impatient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry calls to vendors without long waits, and as often as a process that has just begun."""
     from llm import attempts, retry_budget
 
     retry_budget.forget()
-    policy = attempts.Policy(base_delay=0.001, first_content=5.0)
+    policy = attempts.Policy(base_delay=0.001)
     monkeypatch.setattr(attempts, "POLICY", policy)
 
 

@@ -16,6 +16,7 @@ from billing.models import UsageRecord
 from tests.servers import Site
 from tests.vendor import FakeVendor
 
+PATIENCE = 60.0  # seconds; nobody waits so long but where something is broken
 MESSAGES: Any = [{"role": "user", "content": "Hello"}]
 
 
@@ -44,7 +45,7 @@ class Program:
             f"Authorization: Bearer {self.site.api_key}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         port = int(self.site.url.rsplit(":", 1)[1])
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connected:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connected:
             connected.sendall(head.encode() + body)
             yield connected
 
@@ -57,10 +58,10 @@ def program(site: Site, vendor: FakeVendor) -> Iterator[Program]:
     url = f"{site.url}/v1"
     key = {"Authorization": f"Bearer {site.api_key}"}
     with (
-        httpx2.Client(base_url=url, headers=key, timeout=20) as http,
+        httpx2.Client(base_url=url, headers=key, timeout=PATIENCE) as http,
         OpenAI(base_url=url, api_key=site.api_key, max_retries=0) as client,
     ):
-        eventually(lambda: http.get(f"/models/{model}").is_success, within=2)
+        eventually(lambda: http.get(f"/models/{model}").is_success)
         yield Program(site=site, vendor=vendor, model=model, http=http, openai=client)
 
 
@@ -70,13 +71,12 @@ def frames(response: httpx2.Response) -> list[Any]:
     return [event if event == "[DONE]" else json.loads(event) for event in events]
 
 
-def eventually(condition: Callable[[], bool], *, within: float) -> float:
-    """Return after how many seconds `condition` held; fail if it did not in time."""
-    began_at = time.monotonic()
+def eventually(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds; how soon is a matter of the machine."""
+    give_up_at = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() - began_at < within
+        assert time.monotonic() < give_up_at
         time.sleep(0.01)
-    return time.monotonic() - began_at
 
 
 def record() -> UsageRecord:

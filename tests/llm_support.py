@@ -12,6 +12,7 @@ from billing.models import UsageRecord
 from llm import service
 from llm.types import Call, ChatRequest, Delta, Event, Message
 
+PATIENCE = 60  # seconds; nobody waits so long but where something is broken
 MARKS = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("tidy_loop", "impatient_calls"),
@@ -44,7 +45,7 @@ async def recorded() -> list[UsageRecord]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until what another thread does is done."""
-    async with asyncio.timeout(5):
+    """Wait until what another thread or process does is done."""
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - the other thread knows nothing of our events
             await asyncio.sleep(0.01)

@@ -19,8 +19,8 @@ from django.utils import timezone
 from accounts.models import Organization
 from config import serving
 
-PATIENCE = 60.0  # seconds
-REST = 10.0  # seconds
+PATIENCE = 120.0  # seconds; nobody waits so long but where something is broken
+REST = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def running_server(*, processes: int = 1, env: Mapping[str, str] | None = None) 
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -124,7 +124,7 @@ def _wait(server: Server) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            with urlopen(f"{server.url}/healthz", timeout=2):
+            with urlopen(f"{server.url}/healthz", timeout=10):
                 return
         except (URLError, TimeoutError, ConnectionError):
             if server.process.poll() is not None or time.monotonic() > deadline:

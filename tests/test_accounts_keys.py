@@ -1,6 +1,6 @@
 """A key opens the door for as long as it should, and not a second longer."""
 
-import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -120,13 +120,13 @@ def end_by_switching_off_the_organization(key: ApiKey) -> None:
     ],
 )
 async def test_what_ends_a_key_is_in_force_within_a_second_elsewhere(
-    end: Any, organization: Organization, ada: User
+    end: Any, organization: Organization, ada: User, a_second_later: Callable[[], None]
 ) -> None:
     key, secret = await sync_to_async(keys.create)(organization=organization, name="ci", user=ada)
     assert await keys.authenticate(secret)
 
     await sync_to_async(end)(key)
-    await asyncio.sleep(0.9)
+    a_second_later()
 
     with pytest.raises(keys.InvalidApiKey):
         await keys.authenticate(secret)

@@ -1,6 +1,6 @@
 """The chat speaks with a versioned prompt, and the books say with which version."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +9,6 @@ from asgiref.sync import sync_to_async
 import prompts.demo
 from billing.models import UsageRecord
 from chat import generation, services
-from core import cached
 from prompts import services as prompt_services
 from prompts.content import MessageTemplate, PromptContent
 from prompts.models import Prompt
@@ -49,7 +48,7 @@ def publish(text: str) -> None:
 
 
 async def test_a_published_version_speaks_in_the_next_answer(
-    alice: Person, vendor: FakeVendor
+    alice: Person, vendor: FakeVendor, a_second_later: Callable[[], None]
 ) -> None:
     await sync_to_async(prompts.demo.seed)(alice.organization)
     await vendor.aserve()
@@ -57,7 +56,7 @@ async def test_a_published_version_speaks_in_the_next_answer(
     first = await ask(alice, vendor, after=None)
     assert "You talk with alice" in system_message(vendor)
     await sync_to_async(publish)("Answer like a pirate.")
-    await asyncio.sleep(cached.MAX_AGE)
+    a_second_later()
     await ask(alice, vendor, after=first)
 
     assert system_message(vendor) == "Answer like a pirate."

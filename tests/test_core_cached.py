@@ -1,7 +1,7 @@
 """A value is loaded once for all who ask, and is never older than it promises."""
 
 import asyncio
-import time
+import threading
 
 import pytest
 from django.db import OperationalError
@@ -11,30 +11,53 @@ from core.cached import Cached
 from core.errors import DependencyDown
 
 
-async def test_concurrent_readers_share_one_load() -> None:
-    loads: list[str] = []
+class Slow:
+    """A load that takes until it is told to end."""
 
-    def load(key: str) -> str:
-        loads.append(key)
-        time.sleep(0.05)
+    def __init__(self) -> None:
+        self.loads: list[str] = []
+        self.may_end = threading.Event()
+
+    def __call__(self, key: str) -> str:
+        self.loads.append(key)
+        assert self.may_end.wait(60)
         return key.upper()
 
-    values = Cached(load)
 
-    assert await asyncio.gather(*(values.get("a") for _ in range(50))) == ["A"] * 50
-    assert loads == ["a"]
+async def readers(values: Cached[str, str], count: int) -> "list[asyncio.Task[str]]":
+    """Return readers who wait for one load."""
+    tasks = [asyncio.create_task(values.get("a")) for _ in range(count)]
+    await asyncio.sleep(0)  # all have asked
+    return tasks
+
+
+async def test_concurrent_readers_share_one_load() -> None:
+    slow = Slow()
+    waiting = await readers(Cached(slow), 50)
+
+    slow.may_end.set()
+
+    assert await asyncio.gather(*waiting) == ["A"] * 50
+    assert slow.loads == ["a"]
 
 
 async def test_a_value_is_loaded_again_when_its_age_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached, "MAX_AGE", 0.05)
+    now = [100.0]
+    monkeypatch.setattr(cached, "clock", lambda: now[0])
     numbers = iter(range(10))
     values: Cached[str, int] = Cached(lambda key: next(numbers))
 
-    first, again = await values.get("a"), await values.get("a")
-    await asyncio.sleep(0.06)
+    first = await values.get("a")
+    now[0] += cached.MAX_AGE - 0.01
+    again = await values.get("a")
+    now[0] += 0.02
     later = await values.get("a")
 
     assert (first, again, later) == (0, 0, 1)
+
+
+def test_an_edit_is_in_force_within_a_second_with_some_time_to_read_it() -> None:
+    assert cached.MAX_AGE <= 0.9
 
 
 async def test_an_error_is_not_remembered() -> None:
@@ -65,14 +88,12 @@ async def test_a_database_that_is_away_is_an_outage_and_not_an_answer() -> None:
 
 
 async def test_a_reader_that_leaves_does_not_stop_the_load_for_others() -> None:
-    def load(key: str) -> str:
-        time.sleep(0.05)
-        return "value"
+    slow = Slow()
+    leaving, staying = await readers(Cached(slow), 2)
 
-    values = Cached(load)
-    leaving = asyncio.create_task(values.get("a"))
-    staying = asyncio.create_task(values.get("a"))
-    await asyncio.sleep(0.01)
     leaving.cancel()
+    await asyncio.wait([leaving])
+    slow.may_end.set()
 
-    assert await staying == "value"
+    assert await staying == "A"
+    assert slow.loads == ["a"]

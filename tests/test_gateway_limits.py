@@ -43,7 +43,7 @@ def limit(caller: Program, **figures: int) -> None:
         organization=caller.site.organization,
         **{"requests": 1000, "seconds": 3600, **figures},
     )
-    eventually(lambda: "x-ratelimit-limit-requests" in caller.post().headers, within=2)
+    eventually(lambda: "x-ratelimit-limit-requests" in caller.post().headers)
 
 
 def ask(caller: Program, **more: object) -> object:
@@ -76,7 +76,7 @@ def test_the_official_client_is_told_what_is_left(caller: Program) -> None:
 @pytest.mark.processes
 def test_the_official_client_raises_its_rate_limit_error(caller: Program) -> None:
     limit(caller, requests=3)
-    eventually(lambda: caller.post().status_code == 429, within=5)
+    eventually(lambda: caller.post().status_code == 429)
     asked = len(caller.vendor.requests)
 
     with pytest.raises(openai.RateLimitError) as caught:
@@ -123,7 +123,7 @@ def test_addresses_are_told_apart_behind_a_proxy(
         url = f"{guarded.url}/v1/chat/completions"
         return httpx2.post(url, json=body, headers=headers, timeout=20).status_code
 
-    eventually(lambda: status("192.0.2.1") == 429, within=5)
+    eventually(lambda: status("192.0.2.1") == 429)
 
     assert status("192.0.2.2") == 200
     assert status("192.0.2.2, 192.0.2.1") == 429  # the left one is what the caller made up

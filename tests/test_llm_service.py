@@ -1,6 +1,7 @@
 """The only door to a model: what the caller sees, which rows are recorded, what is billed."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from decimal import Decimal
 
@@ -289,13 +290,13 @@ async def test_passes_over_a_deployment_with_too_small_a_window(
 
 
 async def test_a_route_edited_by_staff_is_in_force_within_a_second(
-    vendor: FakeVendor, call: Call
+    vendor: FakeVendor, call: Call, a_second_later: Callable[[], None]
 ) -> None:
     await vendor.aserve()
     await collect(ask(), call)
 
     await Route.objects.filter(alias="test-model").aupdate(is_active=False)
-    await asyncio.sleep(1)
+    a_second_later()
 
     with pytest.raises(ModelNotFound):
         await collect(ask(), call)

@@ -1,6 +1,7 @@
 """Versions never change, labels move, and what is wrong is said in one sentence."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -156,7 +157,9 @@ def test_a_label_that_nothing_carries_is_not_found(prompt: Prompt) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_moved_label_is_seen_by_running_calls_within_a_second() -> None:
+async def test_a_moved_label_is_seen_by_running_calls_within_a_second(
+    a_second_later: Callable[[], None],
+) -> None:
     organization = await Organization.objects.acreate(name="Acme", slug="acme")
     prompt = await asyncio.to_thread(
         services.create_prompt, organization=organization, name="greeting"
@@ -171,7 +174,7 @@ async def test_a_moved_label_is_seen_by_running_calls_within_a_second() -> None:
 
     assert await version() == 1
     await asyncio.to_thread(publish, prompt, saying("Two."))
-    await asyncio.sleep(0.9)
+    a_second_later()
 
     assert await version() == 2
 

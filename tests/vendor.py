@@ -23,6 +23,7 @@ from llm.routing import routes
 from tests.vendor_inputs import KEY_REFUSED, embeddings_whole, moderation_whole
 from tests.vendor_wire import (
     Answer,
+    Gate,
     anthropic_frames,
     anthropic_whole,
     fail,
@@ -30,7 +31,7 @@ from tests.vendor_wire import (
     openai_whole,
 )
 
-__all__ = ["Answer", "FakeVendor", "Received", "deaf_address"]
+__all__ = ["Answer", "FakeVendor", "Gate", "Received", "deaf_address"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class FakeVendor:
         return f"http://{host}:{port}"
 
     def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
 
 def _application(vendor: FakeVendor) -> web.Application:
@@ -207,6 +208,8 @@ async def _answer(
 
 
 async def _whole(answer: Answer, request: web.Request, whole: Any) -> web.StreamResponse:
+    if answer.gate is not None:
+        await answer.gate.passed()
     await asyncio.sleep(answer.pause)
     text = _text(answer, whole).encode()
     response = web.StreamResponse(status=answer.status, headers=answer.headers)

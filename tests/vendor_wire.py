@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,22 @@ from aiohttp import web
 Frames = AsyncIterator[bytes]
 Fault = Literal["close", "reset", "stall", "malformed", "error", "end"]
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+class Gate:
+    """Keeps an answer waiting until the test opens it, whatever the machine's speed."""
+
+    def __init__(self) -> None:
+        self._is_open = threading.Event()
+
+    def open(self) -> None:
+        """Let the vendor go on, with this answer and all others that wait here."""
+        self._is_open.set()
+
+    async def passed(self) -> None:
+        """Return when it is open."""
+        while not self._is_open.is_set():  # noqa: ASYNC110 - another thread opens it
+            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +47,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | str | None = None  # the body beside a status, or of an error event
     pause: float = 0.0  # seconds before each piece, or before the whole
+    gate: Gate | None = None  # says no more, or nothing of the whole, until it is opened
+    gate_after: int = 0  # pieces of text
     cut: int | None = None  # bytes per write, regardless of frames
     twice: str = ""  # what has this word in it is sent twice
     body: bytes | None = None  # instead of all the above
@@ -62,6 +81,8 @@ async def fail(answer: Answer, request: web.Request) -> None:
 async def _pieces(answer: Answer, request: web.Request) -> AsyncIterator[str]:
     """Yield the text piece by piece; end early where the script says so."""
     for number, piece in enumerate([*answer.pieces, None]):
+        if answer.gate is not None and answer.gate_after == number:
+            await answer.gate.passed()
         if answer.fault and answer.after == number:
             await fail(answer, request)
             return
