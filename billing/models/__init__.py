@@ -11,10 +11,14 @@ from billing.models.alerts import (
 )
 from billing.models.books import BookCheck
 from billing.models.budgets import Budget, BudgetPeriod, Overrun
+from billing.models.corrections import Adjustment, Correction, CorrectionKind, CorrectionState
+from billing.models.currency import DisplayCurrency, ExchangeRate
 from billing.models.prices import Price
+from billing.models.retention import DroppedMonth, DroppedSpending, DroppedUsage
 from billing.models.usage import Outcome, UsageRecord, UsageState
 
 __all__ = [
+    "Adjustment",
     "Alert",
     "AlertChannel",
     "AlertDelivery",
@@ -24,7 +28,15 @@ __all__ = [
     "Budget",
     "BudgetPeriod",
     "ChannelKind",
+    "Correction",
+    "CorrectionKind",
+    "CorrectionState",
     "DeliveryState",
+    "DisplayCurrency",
+    "DroppedMonth",
+    "DroppedSpending",
+    "DroppedUsage",
+    "ExchangeRate",
     "Outcome",
     "Overrun",
     "Price",
