@@ -5,7 +5,7 @@
 AppError
 ├── ModelNotFound                404  no route of that name
 ├── ModelUnpriced                403  no price, and the settings refuse that
-├── NoDeployment                 503  all who could answer are given a rest
+├── NoDeployment                 503  all who could answer have a cooldown
 └── ProviderError                     a vendor's call failed        retry  fall back       counts
     ├── AuthenticationFailed     502  its key is refused              no*    yes             no
     ├── ProviderPermissionDenied 502  its key may not do this         no*    yes             no

@@ -276,7 +276,7 @@ async def test_what_a_filter_refuses_goes_where_the_route_says_so(
     assert [row.outcome for row in await recorded()] == ["filtered", "success"]
 
 
-# --- Deployments that are given a rest ------------------------------------------------------------
+# --- Deployments that have a cooldown -------------------------------------------------------------
 
 
 async def test_a_failing_deployment_is_passed_over(

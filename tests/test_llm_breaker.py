@@ -1,4 +1,4 @@
-"""The breaker: when a deployment is given a rest, who may try it again, what all processes see."""
+"""The breaker: when a deployment has a cooldown, who may try it again, what all processes see."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ async def open_it(monitor: Monitor) -> None:
 
 
 async def wait_for_probe(monitor: Monitor, clock: Clock) -> None:
-    """Move on to the end of the cool-down, of which all know by then."""
+    """Move on to the end of the cooldown, of which all know by then."""
     clock.advance(A_MOMENT)
     refused = await monitor.enter(DEPLOYMENT, is_streamed=True)
     assert isinstance(refused, Refusal)
@@ -101,8 +101,8 @@ async def test_failures_in_a_row_open_it(processes: Processes) -> None:
 
     refused = await monitor.enter(DEPLOYMENT, is_streamed=True)
     assert isinstance(refused, Refusal)
-    assert not refused.is_resting
-    assert 0.8 * breaker.FIRST_COOL_DOWN <= refused.seconds <= 1.2 * breaker.FIRST_COOL_DOWN
+    assert not refused.is_rate_limited
+    assert 0.8 * breaker.FIRST_COOLDOWN <= refused.seconds <= 1.2 * breaker.FIRST_COOLDOWN
     assert (await seen(monitor)).state == "open"
     [told] = [entry for entry in logs if entry["event"] == "llm.breaker"]
     assert (told["deployment"], told["from"], told["to"]) == (DEPLOYMENT, "closed", "open")
@@ -199,7 +199,7 @@ async def test_a_probe_that_works_closes_it_for_all(processes: Processes, clock:
     assert (await seen(here)).calls == 2
 
 
-async def test_each_probe_that_fails_doubles_the_cool_down(
+async def test_each_probe_that_fails_doubles_the_cooldown(
     processes: Processes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker, "JITTER", 0.0)
@@ -338,7 +338,7 @@ async def test_who_limits_the_rate_is_passed_over_by_all_until_then(
         clock.advance(A_MOMENT)
         refused = await monitor.enter(DEPLOYMENT, is_streamed=True)
         assert isinstance(refused, Refusal)
-        assert refused.is_resting
+        assert refused.is_rate_limited
         assert refused.seconds < 7
     clock.advance(6)
 
@@ -425,6 +425,24 @@ async def test_what_was_seen_without_redis_is_told_when_it_is_back(
     await here.enter(1, is_streamed=True)
 
     assert (await seen(there)).state in ("open", "half_open")
+    await nobody.aclose()
+
+
+async def test_a_cooldown_that_could_not_be_told_is_told_when_redis_is_back(
+    processes: Processes, clock: Clock
+) -> None:
+    here, there = processes
+    nobody = Redis.from_url("redis://127.0.0.1:1/0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis, "client", lambda: nobody)
+        patch.setattr("core.outage.PAUSE", 0.0)
+        (await ticket(here)).ended(errors.RateLimited("Slowly.", retry_after=30))
+        clock.advance(A_MOMENT)
+        await here.enter(1, is_streamed=True)
+    clock.advance(A_MOMENT)
+    await here.enter(1, is_streamed=True)
+
+    assert await is_refused(there)
     await nobody.aclose()
 
 

@@ -206,13 +206,13 @@ async def test_a_hedge_that_does_not_fit_the_budget_is_left_out(
     assert skipped["error"] == BudgetExceeded.__name__
 
 
-async def test_who_is_given_a_rest_is_not_asked_beside(
+async def test_who_has_a_cooldown_is_not_asked_beside(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
     await be_known(hedged, is_streamed=True)
-    resting = await Deployment.objects.aget(provider__name="spare")
+    cooling = await Deployment.objects.aget(provider__name="spare")
     for _ in range(5):
-        entry = await health.enter(resting.pk, is_streamed=True)
+        entry = await health.enter(cooling.pk, is_streamed=True)
         assert isinstance(entry, health.Ticket)
         entry.ended(errors.ServerError("It failed."))
     vendor.script(Answer(text="late", pause=0.3))

@@ -52,7 +52,7 @@ class Turns:
         return self.deadline - time.monotonic()
 
     async def next(self) -> Turn:
-        """Return who is asked now, passing over those that are given a rest."""
+        """Return who is asked now, passing over those that have a cooldown."""
         while True:
             refused: list[tuple[Fitting, Refusal]] = []
             while self._queue:
@@ -140,11 +140,11 @@ class Turns:
     async def _wait_for_one_of(self, refusals: list[Refusal]) -> None:
         """Wait until a vendor that limits the rate allows a call, or raise why nobody is asked."""
         soonest = min(refusal.seconds for refusal in refusals)
-        resting = [refusal.seconds for refusal in refusals if refusal.is_resting]
-        if resting and min(resting) < min(self._policy.longest_wait, self._seconds_left):
+        limited = [refusal.seconds for refusal in refusals if refusal.is_rate_limited]
+        if limited and min(limited) < min(self._policy.longest_wait, self._seconds_left):
             jitter = random.uniform(0, self._policy.base_delay)  # noqa: S311
-            await asyncio.sleep(min(resting) + jitter)
-        elif len(resting) == len(refusals):
+            await asyncio.sleep(min(limited) + jitter)
+        elif len(limited) == len(refusals):
             provider = self._current.deployment.provider
             message = f"The provider {provider} is limiting the rate of calls."
             raise RateLimited(message, retry_after=soonest)

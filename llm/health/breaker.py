@@ -1,9 +1,9 @@
-"""When a deployment is given a rest, for how long, and who may try it again.
+"""When a deployment has a cooldown, for how long, and who may try it again.
 
-closed ── too many failures ──▶ open ── cool-down over ──▶ half open: one probe, in one process
+closed ── too many failures ──▶ open ── cooldown over ───▶ half open: one probe, in one process
   ▲                              ▲                             │
   └───────── it speaks ──────────┼──────────────┬──────────────┘
-                                 └─ it fails ───┘   (the next cool-down is twice as long)
+                                 └─ it fails ───┘   (the next cooldown is twice as long)
 """
 
 import random
@@ -19,9 +19,9 @@ FEWEST_CALLS = 10  # in the window; below, a share says little
 FAILING_SHARE = 0.5
 # In one process, whatever the window says. A single call with its two retries does not reach it.
 FAILURES_IN_A_ROW = 5
-FIRST_COOL_DOWN = 5.0  # seconds; doubled each time the probe fails
-LONGEST_COOL_DOWN = 120.0
-JITTER = 0.2  # of the cool-down, up or down, so that not all deployments are probed at once
+FIRST_COOLDOWN = 5.0  # seconds; doubled each time the probe fails
+LONGEST_COOLDOWN = 120.0
+JITTER = 0.2  # of the cooldown, up or down, so that not all deployments are probed at once
 LEASE = 10.0  # seconds; a probe whose process died is given to another one after that
 
 
@@ -29,7 +29,7 @@ class Record(Struct, frozen=True, array_like=True):
     """A breaker that is not closed, as all processes share it."""
 
     state: Literal["open", "half_open"]
-    until: float  # seconds since the epoch: of the cool-down, or of the probe's lease
+    until: float  # seconds since the epoch: of the cooldown, or of the probe's lease
     openings: int  # in a row
     token: str  # no two records are equal, so that each can be replaced by one process only
 
@@ -53,9 +53,9 @@ class Window:
 def opened(before: Record | None, now: float) -> Record:
     """Return the record of a breaker that opens, for longer than it was `before`."""
     openings = before.openings + 1 if before else 1
-    cool_down = min(FIRST_COOL_DOWN * 2 ** (openings - 1), LONGEST_COOL_DOWN)
-    cool_down *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-    return Record("open", now + cool_down, openings, uuid4().hex)
+    cooldown = min(FIRST_COOLDOWN * 2 ** (openings - 1), LONGEST_COOLDOWN)
+    cooldown *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    return Record("open", now + cooldown, openings, uuid4().hex)
 
 
 def probed(before: Record, now: float) -> Record:

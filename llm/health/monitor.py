@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
@@ -34,15 +33,14 @@ class Refusal:
     """A deployment may not be called for so many seconds."""
 
     seconds: float
-    is_resting: bool  # because its vendor limits the rate; else its breaker is open
+    is_rate_limited: bool  # because its vendor limits the rate; else its breaker is open
 
 
 class Monitor:
     """All deployments, as seen from one process."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
-        self.first: Counter[tuple[int, Kind, int]] = Counter()
+        self._clock = clock
         self._process = uuid4().hex[:12]
         self._watches: dict[int, Watch] = {}
         self._shared = Shared()
@@ -54,36 +52,28 @@ class Monitor:
 
     async def enter(self, deployment_id: int, *, is_streamed: bool) -> Ticket | Refusal:
         """Return leave to call the deployment now, or for how long there is none."""
-        now = self.clock()
+        now = self._clock()
         if now - self._read_at > MAX_AGE and not self._outage.is_paused:
             await self._exchange()
         watch = self._watch(deployment_id)
-        if watch.resting_until > now:
-            return Refusal(watch.resting_until - now, is_resting=True)
+        if watch.cooldown_until > now:
+            return Refusal(watch.cooldown_until - now, is_rate_limited=True)
         if watch.record is not None and not await self._may_probe(watch, now):
             seconds = watch.record.until - now if watch.record else 0.0
-            return Refusal(max(1.0, seconds), is_resting=False)
-        self.soon()
+            return Refusal(max(1.0, seconds), is_rate_limited=False)
+        self._tell_soon()
         kind: Kind = "s" if is_streamed else "w"
-        return Ticket(self, watch, kind=kind, is_probe=watch.is_probed)
+        return Ticket(watch, kind, clock=self._clock, on_news=self._tell_soon)
 
     def is_open(self, deployment_id: int) -> bool:
         """Return whether the deployment's breaker keeps calls away, as far as is known here."""
         watch = self._watches.get(deployment_id)
         return watch is not None and watch.record is not None
 
-    def soon(self) -> None:
-        """See to it that what is new is told to the other processes soon."""
-        self._has_news = True
-        # What was left by a loop that has ended (a page's, a command's) will not run any more.
-        if self._flusher is None or self._flusher.get_loop().is_closed():
-            self._flusher = asyncio.get_running_loop().create_task(self._flush())
-            self._flusher.add_done_callback(self._forget_flusher)
-
     def snapshot(self) -> dict[int, DeploymentHealth]:
         """Return how every deployment is doing that was called lately."""
         known = self._shared
-        now = self.clock()
+        now = self._clock()
         if now - self._read_at > MAX_AGE and not self._outage.is_paused:
             known = self._look(now)
         ids = {*known.breakers, *known.windows, *known.running, *known.usual, *self._watches}
@@ -103,7 +93,7 @@ class Monitor:
         if watch is not None:
             watch.reset()
         pipeline = get_redis_connection("default").pipeline(transaction=False)
-        shared.forget(pipeline, deployment_id, self.clock())
+        shared.forget(pipeline, deployment_id, self._clock())
         try:
             pipeline.execute()
         except FAILURES as error:
@@ -158,11 +148,19 @@ class Monitor:
         except RedisAway:
             return True
 
+    def _tell_soon(self) -> None:
+        """See to it that what is new is told to the other processes soon."""
+        self._has_news = True
+        # What was left by a loop that has ended (a page's, a command's) will not run any more.
+        if self._flusher is None or self._flusher.get_loop().is_closed():
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+            self._flusher.add_done_callback(self._forget_flusher)
+
     async def _flush(self) -> None:
         """Exchange news while there are any, and say that calls are running while they are."""
         while True:
             await asyncio.sleep(INTERVAL)
-            now = self.clock()
+            now = self._clock()
             is_running = any(watch.running for watch in self._watches.values())
             if self._outage.is_paused:
                 continue
@@ -185,7 +183,7 @@ class Monitor:
         await asyncio.shield(task)
 
     async def _exchange_now(self) -> None:
-        now = self.clock()
+        now = self._clock()
         report = self._report(now)
 
         async def exchange(client: Redis) -> Shared:
@@ -198,7 +196,6 @@ class Monitor:
         try:
             self._shared = await self._outage.ask(exchange)
         except RedisAway:
-            self.first.update(report.first)
             for watch in self._watches.values():
                 watch.kept_back(report, now)
             return
@@ -207,8 +204,7 @@ class Monitor:
             watch.told(self._shared)
 
     def _report(self, now: float) -> Report:
-        report = Report(process=self._process, first=self.first, dead=self._shared.dead)
-        self.first = Counter()
+        report = Report(process=self._process, dead=self._shared.dead)
         self._has_news = False
         for watch in self._watches.values():
             watch.report(report, now)
@@ -217,7 +213,7 @@ class Monitor:
     def _look(self, now: float) -> Shared:
         """Return what the processes know, for a caller who is not on the hot path."""
         if _is_in_event_loop():
-            self.soon()
+            self._tell_soon()
             return self._shared
         pipeline = get_redis_connection("default").pipeline(transaction=False)
         shared.ask(pipeline, now)
@@ -233,7 +229,7 @@ class Monitor:
         if watch is not None and known is self._shared:
             record = watch.record
         state = record.state if record else "closed"
-        if record is not None and record.until <= self.clock():
+        if record is not None and record.until <= self._clock():
             state = "half_open"
         window = known.windows.get(deployment_id, breaker.Window())
         p50, p95 = known.usual.get(deployment_id, (None, None))

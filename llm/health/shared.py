@@ -28,6 +28,7 @@ return 1
 """
 
 Kind = Literal["s", "w"]  # streamed, whole
+Times = Counter[tuple[Kind, int]]  # how many first pieces came in each bucket of time
 _encode = msgspec.msgpack.Encoder().encode
 _decode_record = msgspec.msgpack.Decoder(Record).decode
 
@@ -67,9 +68,9 @@ class Report:
 
     process: str = ""
     windows: dict[int, dict[int, Window]] = field(default_factory=dict)  # deployment, bucket
-    first: Counter[tuple[int, Kind, int]] = field(default_factory=Counter)  # deployment, kind, time
+    first: dict[int, Times] = field(default_factory=dict)  # by deployment
     running: dict[int, int] = field(default_factory=dict)
-    resting: dict[int, float] = field(default_factory=dict)  # until when, where the vendor said so
+    cooldowns: dict[int, float] = field(default_factory=dict)  # until when, as the vendor wishes
     changes: dict[int, Change] = field(default_factory=dict)
     cleared: list[int] = field(default_factory=list)  # whose calls speak against them no more
     dead: list[str] = field(default_factory=list)  # processes that are no more
@@ -80,7 +81,7 @@ class Shared:
     """What all processes know."""
 
     breakers: dict[int, Record] = field(default_factory=dict)
-    resting: dict[int, float] = field(default_factory=dict)
+    cooldowns: dict[int, float] = field(default_factory=dict)
     windows: dict[int, Window] = field(default_factory=lambda: defaultdict(Window))
     first: dict[tuple[int, str], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     usual: dict[int, tuple[float | None, float | None]] = field(default_factory=dict)  # p50, p95
@@ -92,21 +93,14 @@ def tell(pipeline: Pipeline, report: Report, now: float) -> None:
     """Queue what writes the report."""
     for deployment_id in report.cleared:
         _clear(pipeline, deployment_id, now)
-    for deployment_id, windows in report.windows.items():
-        for bucket, window in windows.items():
-            _add(pipeline, _window_key(bucket), f"{deployment_id}:c", window.calls, 2 * WINDOW)
-            _add(pipeline, _window_key(bucket), f"{deployment_id}:f", window.failures, 2 * WINDOW)
-    minute = int(now // MINUTE)
-    for (deployment_id, kind, bucket), count in report.first.items():
-        lifetime = (MINUTES + 1) * MINUTE
-        _add(pipeline, _first_key(minute), f"{deployment_id}:{kind}:{bucket}", count, lifetime)
+    _tell_calls(pipeline, report, now)
     told = _encode(Running(now, report.running))
     pipeline.hset(redis.key("health", "running"), report.process, told)
     if report.dead:
         pipeline.hdel(redis.key("health", "running"), *report.dead)
-    for deployment_id, until in report.resting.items():
-        pipeline.hset(redis.key("health", "resting"), str(deployment_id), str(until))
-        pipeline.expire(redis.key("health", "resting"), FORGOTTEN)
+    for deployment_id, until in report.cooldowns.items():
+        pipeline.hset(redis.key("health", "cooldowns"), str(deployment_id), str(until))
+        pipeline.expire(redis.key("health", "cooldowns"), FORGOTTEN)
     for deployment_id, change in report.changes.items():
         queue_change(pipeline, deployment_id, change)
 
@@ -121,7 +115,7 @@ def queue_change(pipeline: Pipeline, deployment_id: int, change: Change) -> None
 def forget(pipeline: Pipeline, deployment_id: int, now: float) -> None:
     """Queue what closes a deployment's breaker and drops the calls that speak against it."""
     pipeline.hdel(redis.key("health", "breakers"), str(deployment_id))
-    pipeline.hdel(redis.key("health", "resting"), str(deployment_id))
+    pipeline.hdel(redis.key("health", "cooldowns"), str(deployment_id))
     _clear(pipeline, deployment_id, now)
 
 
@@ -130,7 +124,7 @@ READS = 3 + BUCKETS + MINUTES
 
 def ask(pipeline: Pipeline, now: float) -> None:
     """Queue the `READS` commands whose results `read` understands."""
-    for name in ("breakers", "resting", "running"):
+    for name in ("breakers", "cooldowns", "running"):
         pipeline.hgetall(redis.key("health", name))
     for bucket in _buckets(now):
         pipeline.hgetall(_window_key(bucket))
@@ -140,15 +134,15 @@ def ask(pipeline: Pipeline, now: float) -> None:
 
 def read(results: Sequence[dict[bytes, bytes]], now: float, process: str = "") -> Shared:
     """Return what Redis answered to `ask`, without the running calls of `process`."""
-    breakers, resting, running, *rest = results
+    breakers, cooldowns, running, *counted = results
     shared = Shared(
         breakers={int(name): _decode_record(record) for name, record in breakers.items()},
-        resting={int(name): float(until) for name, until in resting.items()},
+        cooldowns={int(name): float(until) for name, until in cooldowns.items()},
     )
     _read_running(shared, running, now, process)
-    for counts in rest[:BUCKETS]:
+    for counts in counted[:BUCKETS]:
         _read_window(shared, counts)
-    for counts in rest[BUCKETS:]:
+    for counts in counted[BUCKETS:]:
         _read_first(shared, counts)
     for deployment_id in {deployment_id for deployment_id, _ in shared.first}:
         # Where nothing was streamed, the whole answer is the first that was seen of it.
@@ -156,6 +150,17 @@ def read(results: Sequence[dict[bytes, bytes]], now: float, process: str = "") -
         times = shared.first[deployment_id, kind]
         shared.usual[deployment_id] = percentile(times, 0.5), percentile(times, 0.95)
     return shared
+
+
+def _tell_calls(pipeline: Pipeline, report: Report, now: float) -> None:
+    for deployment_id, windows in report.windows.items():
+        for bucket, window in windows.items():
+            _add(pipeline, _window_key(bucket), f"{deployment_id}:c", window.calls, 2 * WINDOW)
+            _add(pipeline, _window_key(bucket), f"{deployment_id}:f", window.failures, 2 * WINDOW)
+    minute, lifetime = int(now // MINUTE), (MINUTES + 1) * MINUTE
+    for deployment_id, times in report.first.items():
+        for (kind, bucket), count in times.items():
+            _add(pipeline, _first_key(minute), f"{deployment_id}:{kind}:{bucket}", count, lifetime)
 
 
 def _read_window(shared: Shared, counts: dict[bytes, bytes]) -> None:

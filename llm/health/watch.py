@@ -1,11 +1,13 @@
 """What one process knows of one deployment, and how it judges it between two looks at Redis."""
 
+from collections import Counter
+
 import structlog
 
 from llm.health import breaker
 from llm.health.breaker import BUCKET, FAILURES_IN_A_ROW, LEASE, WINDOW, Record, Window
 from llm.health.figures import State
-from llm.health.shared import Change, Report, Shared
+from llm.health.shared import Change, Report, Shared, Times
 
 logger = structlog.get_logger(__name__)
 
@@ -19,16 +21,16 @@ class Watch:
         self.epoch = 0  # what began before the last move of the breaker says nothing of it
         self.is_probed = False  # by a call of this process
         self.running = 0
-        self.resting_until = 0.0  # the vendor has asked for that
+        self.first: Times = Counter()  # of the calls that the others do not know of
+        self.cooldown_until = 0.0  # the vendor has asked for that
         self._in_a_row = 0
         self._failed_at = 0.0
         self._unsent: dict[int, Window] = {}
-        self._sent: dict[int, Window] = {}
         self._shared = Window()
         self._change: Change | None = None  # not yet told to the others
         self._moves = 0  # of the breaker, made here
         self._moves_told = 0
-        self._rests_anew = False
+        self._has_new_cooldown = False
         self._is_cleared = False
 
     def succeeded(self, now: float) -> None:
@@ -46,10 +48,10 @@ class Watch:
         if self.record is None and (self._in_a_row >= FAILURES_IN_A_ROW or self.window.is_failing):
             self.move(breaker.opened(None, now))
 
-    def rest(self, until: float) -> None:
+    def cool_down(self, until: float) -> None:
         """Ask nothing of the deployment until then, because its vendor wishes that."""
-        self.resting_until = max(self.resting_until, until)
-        self._rests_anew = True
+        self.cooldown_until = max(self.cooldown_until, until)
+        self._has_new_cooldown = True
 
     def move(self, record: Record | None) -> None:
         """Let the breaker go to `record`, here at once and for all with the next report."""
@@ -71,7 +73,7 @@ class Watch:
     def reset(self) -> None:
         """Close the breaker, as somebody wishes who knows better."""
         self._change = None
-        self.resting_until = 0.0
+        self.cooldown_until = 0.0
         self._make(None)
 
     def report(self, report: Report, now: float) -> None:
@@ -79,14 +81,15 @@ class Watch:
         if self.is_probed and self.record and self.record.until - now < LEASE / 2:
             self.move(breaker.probed(self.record, now))
         self._moves_told = self._moves
-        self._sent, self._unsent = self._unsent, {}
-        if self._sent:
-            report.windows[self.deployment_id] = self._sent
+        if self._unsent:
+            report.windows[self.deployment_id], self._unsent = self._unsent, {}
+        if self.first:
+            report.first[self.deployment_id], self.first = self.first, Counter()
         if self.running:
             report.running[self.deployment_id] = self.running
-        if self._rests_anew:
-            report.resting[self.deployment_id] = self.resting_until
-            self._rests_anew = False
+        if self._has_new_cooldown:
+            report.cooldowns[self.deployment_id] = self.cooldown_until
+            self._has_new_cooldown = False
         if self._change:
             report.changes[self.deployment_id] = self._change
             self._change = None
@@ -96,22 +99,24 @@ class Watch:
 
     def told(self, shared: Shared) -> None:
         """Take over what all processes know, after a report that has arrived."""
-        self._sent = {}
         self._shared = shared.windows.get(self.deployment_id, Window())
-        self.resting_until = max(self.resting_until, shared.resting.get(self.deployment_id, 0.0))
+        self.cooldown_until = max(
+            self.cooldown_until, shared.cooldowns.get(self.deployment_id, 0.0)
+        )
         if self._moves == self._moves_told:  # else this is older than what we know
             self._become(shared.breakers.get(self.deployment_id))
 
     def kept_back(self, report: Report, now: float) -> None:
         """Keep for the next report what has not arrived; meanwhile only our own calls count."""
-        for bucket, window in self._sent.items():
+        self.first.update(report.first.get(self.deployment_id, {}))
+        for bucket, window in report.windows.get(self.deployment_id, {}).items():
             if bucket > (now - WINDOW) // BUCKET:
                 self._unsent.setdefault(bucket, Window()).add(window)
-        self._sent = {}
         self._shared = Window()
+        self._has_new_cooldown |= self.deployment_id in report.cooldowns
         if lost := report.changes.get(self.deployment_id):
             self._change = Change(lost.before, self.record)
-        self._is_cleared = self._is_cleared or self.deployment_id in report.cleared
+        self._is_cleared |= self.deployment_id in report.cleared
 
     @property
     def window(self) -> Window:
