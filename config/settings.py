@@ -206,6 +206,10 @@ REST_FRAMEWORK = {
 # --- Parley -----------------------------------------------------------------------------------
 # A call that ends without a word from its process is swept this many seconds after its last sign.
 LEASE_SECONDS = env.float("PARLEY_LEASE_SECONDS", 60.0, validate=environment.above_zero)
+# What Redis does not answer within this is gone on without: without a cache, or counted locally.
+REDIS_PATIENCE_SECONDS = env.float(
+    "PARLEY_REDIS_PATIENCE_SECONDS", 0.5, validate=environment.above_zero
+)
 # A model without a price: "record" it as unpriced, or "refuse" the call.
 UNPRICED_MODELS = env.str(
     "PARLEY_UNPRICED_MODELS", "record", validate=validate.OneOf(["record", "refuse"])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
+from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -17,7 +18,6 @@ logger = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
 AWAY = (RedisError, OSError)  # a timeout is an OSError
-PATIENCE = 0.5  # seconds for an answer
 PAUSE = 5.0  # seconds after a failure until Redis is asked again
 
 
@@ -40,9 +40,9 @@ class Outage:
         return self._is_on and time.monotonic() < self._ask_again_at
 
     async def ask(self, command: Callable[[Redis], Awaitable[Answer]]) -> Answer:
-        """Return what Redis answers within `PATIENCE`; raise `RedisAway` where it does not."""
+        """Return what Redis answers in time; raise `RedisAway` where it does not."""
         with self.asking():
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(settings.REDIS_PATIENCE_SECONDS):
                 return await command(redis.client())
 
     @contextmanager

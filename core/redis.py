@@ -24,7 +24,12 @@ async def close() -> None:
 
 
 def _connect() -> Redis:
-    return Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2)
+    patience = settings.REDIS_PATIENCE_SECONDS
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=max(5, patience),
+        socket_connect_timeout=max(2, patience),
+    )
 
 
 _clients = LoopLocal(_connect)

@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from core.durations import in_words
 from core.errors import AppError
-from core.outage import PATIENCE, Outage, RedisAway
+from core.outage import Outage, RedisAway
 
 logger = structlog.get_logger(__name__)
 
@@ -92,8 +92,8 @@ def _left(limiter: MovingWindowRateLimiter, item: RateLimitItemPerSecond, key: s
 def _shared() -> MovingWindowRateLimiter:
     pool = ConnectionPool.from_url(
         settings.REDIS_URL,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_timeout=settings.REDIS_PATIENCE_SECONDS,
+        socket_connect_timeout=settings.REDIS_PATIENCE_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
     # The address is not used where a pool is given, but read all the same.

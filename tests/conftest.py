@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -130,16 +131,34 @@ async def tidy_loop() -> AsyncIterator[None]:
     await sync_to_async(connections.close_all)()
 
 
+_passed = 0.0  # seconds that were not waited for
+
+
 @pytest.fixture
 def a_second_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Let what this process remembers of its settings be a second older, without a wait."""
     from core import cached
 
     def move_on() -> None:
-        now = cached.clock
-        monkeypatch.setattr(cached, "clock", lambda: now() + 1.0)
+        global _passed  # noqa: PLW0603 - time passes for all tests
+        _passed += 1.0
+        passed = _passed
+        monkeypatch.setattr(cached, "clock", lambda: time.monotonic() + passed)
 
     return move_on
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(a_second_later: Callable[[], None]) -> None:
+    """Let no test see the settings of the one before, or suffer from its outage of Redis."""
+    from core import throttle
+    from llm import health
+    from llm.caching import redis_outage
+    from llm.limits import shared
+
+    a_second_later()
+    for outage in (throttle._outage, health._monitor._outage, redis_outage.outage, shared.outage):
+        outage._is_on = False
 
 
 @pytest.fixture

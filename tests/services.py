@@ -25,6 +25,9 @@ def _start() -> None:
     _stack.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ["PARLEY_DATA_DIR"] = str(folder)
     os.environ["PARLEY_ENV"] = "local"
+    os.environ["PARLEY_REDIS_PATIENCE_SECONDS"] = (
+        "30"  # a machine that stalls has a Redis all the same
+    )
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     _stack.enter_context(embedded.services(folder))

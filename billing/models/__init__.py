@@ -15,6 +15,7 @@ from billing.models.corrections import Adjustment, Correction, CorrectionKind, C
 from billing.models.currency import DisplayCurrency, ExchangeRate
 from billing.models.prices import Price
 from billing.models.retention import DroppedMonth, DroppedSpending, DroppedUsage
+from billing.models.rollups import Dashboard, RollupProgress, UsageDay, UsageHour, UsageRollup
 from billing.models.usage import Outcome, UsageRecord, UsageState
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Correction",
     "CorrectionKind",
     "CorrectionState",
+    "Dashboard",
     "DeliveryState",
     "DisplayCurrency",
     "DroppedMonth",
@@ -40,6 +42,10 @@ __all__ = [
     "Outcome",
     "Overrun",
     "Price",
+    "RollupProgress",
+    "UsageDay",
+    "UsageHour",
     "UsageRecord",
+    "UsageRollup",
     "UsageState",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from django.conf import settings
 from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -15,7 +16,7 @@ from redis.exceptions import NoScriptError
 from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
-from core.outage import AWAY, PATIENCE, Outage
+from core.outage import AWAY, Outage
 from llm.limits import script
 from llm.limits.windows import Correction, Seen, Want
 
@@ -113,7 +114,7 @@ def _give_back(done: "asyncio.Future[Any]", wants: Sequence[Want], lease: str) -
 async def _run(commands: Sequence[Command]) -> list[Any]:
     """Send them in one round trip; two more where Redis does not know a script yet."""
     client = redis.client()
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(settings.REDIS_PATIENCE_SECONDS):
         results = await _send(client, commands)
         unknown = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
         if unknown:
