@@ -283,7 +283,7 @@ class TestRefused:
 
     async def test_it_is_tried_again_after_a_rest(self, vendor: FakeVendor, call: Call) -> None:
         provider = await with_keys(vendor, SECRET)
-        long_ago = timezone.now() - credentials.REST - timedelta(seconds=1)
+        long_ago = timezone.now() - credentials.SET_ASIDE - timedelta(seconds=1)
         await provider.credentials.aupdate(
             set_aside_at=long_ago, set_aside_secret=fingerprint(SECRET)
         )

@@ -69,12 +69,12 @@ class ProviderTools(ModelAdmin):  # type: ignore[type-arg]
         return provider
 
 
-def resting_keys(provider: Provider | None) -> list[Credential]:
+def keys_set_aside(provider: Provider | None) -> list[Credential]:
     """Return the keys that are set aside."""
     return [
         key
         for key in (_keys(provider) if provider else ())
-        if key.is_active and credentials.is_resting(key, credentials.secret_of(key))
+        if key.is_active and credentials.is_set_aside(key, credentials.secret_of(key))
     ]
 
 
@@ -85,7 +85,7 @@ def key_state(credential: Credential) -> str:
     secret = credentials.secret_of(credential)
     if not secret:
         return "not to be used: there is no key"
-    if not credentials.is_resting(credential, secret):
+    if not credentials.is_set_aside(credential, secret):
         return "in use"
     reason = REASONS.get(credential.set_aside_reason, credential.set_aside_reason)
     return f"set aside since {credential.set_aside_at:%Y-%m-%d %H:%M} UTC: {reason}"

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from llm import credentials, presets
 from llm.admin.provider_forms import CredentialForm, CredentialFormSet
-from llm.admin.provider_tools import ProviderTools, key_state, resting_keys
+from llm.admin.provider_tools import ProviderTools, key_state, keys_set_aside
 from llm.models import Credential, Deployment, Provider
 from llm.presets import PRESETS, Preset
 
@@ -67,7 +67,7 @@ class ProviderAdmin(ProviderTools):
         context |= {
             "presets": presets.ALL,
             "preset": _preset(request),
-            "resting_keys": [(key, key_state(key)) for key in resting_keys(obj)],
+            "keys_set_aside": [(key, key_state(key)) for key in keys_set_aside(obj)],
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

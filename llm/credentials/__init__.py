@@ -1,8 +1,8 @@
 """Which of a provider's keys a call is made with, and which ones the vendor has refused.
 
 A key that the vendor refuses is set aside: in this process at once, in the others when they read
-the routes, within a second. It stays so for `REST`, or until staff say otherwise: a vendor that
-refuses good keys for a minute would else need somebody to take them all back by hand.
+the routes, within a second. It stays so for `SET_ASIDE`, or until staff say otherwise: a vendor
+that refuses good keys for a minute would else need somebody to take them all back by hand.
 """
 
 import random
@@ -26,13 +26,13 @@ from llm.presets import needs_key
 from llm.providers import Connection, Deployment
 
 __all__ = [
-    "REST",
+    "SET_ASIDE",
     "choose",
     "close",
     "connections_of",
     "encrypt",
     "endpoint_of",
-    "is_resting",
+    "is_set_aside",
     "problems",
     "secret_of",
     "set_aside",
@@ -42,7 +42,7 @@ __all__ = [
 
 logger = structlog.get_logger(__name__)
 
-REST = timedelta(minutes=10)
+SET_ASIDE = timedelta(minutes=10)
 NOTE_SECONDS = 2 * MAX_AGE  # after which what was written has been read
 
 # What was refused in this process, until it comes back with the routes. The moment is of
@@ -52,7 +52,7 @@ _writes = OpenWork()
 
 
 def connections_of(provider: Provider) -> tuple[Connection, ...]:
-    """Return a connection for each key that can be used now or after a rest; never none.
+    """Return a connection for each key that can be used now or later; never none.
 
     Reads `provider.credentials`: prefetch them.
     """
@@ -106,10 +106,10 @@ def use_again(credential: Credential) -> None:
         _refused.pop(note, None)
 
 
-def is_resting(credential: Credential, secret: str) -> bool:
+def is_set_aside(credential: Credential, secret: str) -> bool:
     """Return whether the vendor has lately refused this very key."""
     since = credential.set_aside_at
-    if since is None or timezone.now() - since > REST:
+    if since is None or timezone.now() - since > SET_ASIDE:
         return False
     return credential.set_aside_secret == fingerprint(secret)
 
@@ -125,7 +125,7 @@ def _connection(provider: Provider, row: Credential, secret: str) -> Connection:
         api_key=secret,
         credential_id=row.pk,
         weight=row.weight,
-        is_set_aside=is_resting(row, secret),
+        is_set_aside=is_set_aside(row, secret),
     )
 
 
