@@ -214,6 +214,14 @@ REDIS_PATIENCE_SECONDS = env.float(
 UNPRICED_MODELS = env.str(
     "PARLEY_UNPRICED_MODELS", "record", validate=validate.OneOf(["record", "refuse"])
 )
+# What a price has no rate for (a service tier, audio): at the "ordinary" rate, or "unpriced".
+UNKNOWN_RATES = env.str(
+    "PARLEY_UNKNOWN_RATES", "ordinary", validate=validate.OneOf(["ordinary", "unpriced"])
+)
+# A proposed price is accepted by itself where nothing changes by more percent than this. 0: never.
+PRICE_CHANGE_ACCEPTED_PERCENT = env.float(
+    "PARLEY_PRICE_CHANGE_ACCEPTED_PERCENT", 0.0, validate=environment.not_negative
+)
 MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000, validate=environment.at_least_one)
 CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_negative)
 # What guardrails have decided is shown so long.
