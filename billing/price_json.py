@@ -1,13 +1,19 @@
-"""Prices as usage records keep them: the amounts of a `PriceSnapshot`, exact, as text."""
+"""Prices as usage records and proposals keep them: a `PriceSnapshot`, exact, as text."""
 
-from decimal import Decimal
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from billing.pricing import PriceSnapshot
 
 
-def price_from_json(price: dict[str, str | None] | None) -> PriceSnapshot | None:
-    """Return the price that a record keeps."""
-    if price is None:
-        return None
-    amounts = {name: None if text is None else Decimal(text) for name, text in price.items()}
-    return PriceSnapshot(**amounts)  # type: ignore[arg-type]
+def price_from_json(price: Mapping[str, Any] | None) -> PriceSnapshot | None:
+    """Return the price that a record keeps; what it does not know of, an old one leaves out."""
+    return None if price is None else msgspec.convert(price, PriceSnapshot)
+
+
+def price_to_json(price: PriceSnapshot) -> dict[str, Any]:
+    """Return the price for a JSON column; its amounts are text."""
+    kept: dict[str, Any] = msgspec.to_builtins(price)
+    return kept
