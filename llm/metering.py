@@ -11,9 +11,10 @@ import structlog
 from django.conf import settings
 
 from billing import ledger
+from billing.charges import charge_usd
 from billing.ledger import Attempt, Settlement
 from billing.models import Outcome
-from billing.pricing import PriceSnapshot, TokenUsage, cost_usd, worst_case_usd
+from billing.pricing import ORDINARY, PriceSnapshot, TokenUsage, worst_case_usd
 from core.durations import milliseconds_since
 from core.errors import DependencyDown
 from core.ids import new_id
@@ -34,6 +35,9 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
 LONGEST_NAME = 200  # characters
+# Of the service tiers that can be asked for: the ordinary one, and what leaves it to the vendor.
+ORDINARY_ASKED = ("default", "standard", "standard_only")
+ANY_ASKED = (None, "auto")
 
 Result = TypeVar("Result")
 
@@ -41,7 +45,13 @@ _open_work = OpenWork()  # on the books
 
 
 def attempt_for(
-    call: Call, fitting: Fitting, price: PriceSnapshot | None, *, model: str, number: int
+    call: Call,
+    fitting: Fitting,
+    price: PriceSnapshot | None,
+    *,
+    model: str,
+    number: int,
+    service_tier: object = None,
 ) -> Attempt:
     """Return what the ledger is told before a call: who asks, for what, and the worst case."""
     return Attempt(
@@ -51,7 +61,7 @@ def attempt_for(
         model_asked=model,
         model_served=fitting.deployment.model,
         input_tokens=fitting.input_tokens,
-        hold_usd=_worst_case(fitting, price),
+        hold_usd=_worst_case(fitting, price, service_tier),
         price=price,
     )
 
@@ -178,7 +188,7 @@ class Meter:
     async def _book(self, usage: TokenUsage, *, is_estimated: bool) -> Finished | None:
         # The ledger goes on with it, should the caller be cancelled here.
         end = self._end
-        cost = _cost(usage, self._attempt.price)
+        cost = self._cost(usage)
         self.settlement = self._settlement(usage, is_estimated, cost)
         try:
             await ledger.settle(self.settlement)
@@ -209,6 +219,18 @@ class Meter:
             ttft_ms=self.ttft_ms,
             duration_ms=self.elapsed_ms(),
             model_served=_name(end) or self._attempt.model_served,
+            service_tier=end.service_tier if end else ORDINARY,
+        )
+
+    def _cost(self, usage: TokenUsage) -> Decimal | None:
+        if usage == NOTHING:
+            return NO_COST
+        return charge_usd(
+            self._attempt.price,
+            usage,
+            self._end.service_tier if self._end else ORDINARY,
+            provider=self._attempt.provider,
+            model=self._attempt.model_served,
         )
 
     async def _count(self, received: list[str]) -> int:
@@ -251,17 +273,18 @@ def _name(end: End | None) -> str:
     return name if len(name) <= LONGEST_NAME and name.isprintable() else ""
 
 
-def _cost(usage: TokenUsage, price: PriceSnapshot | None) -> Decimal | None:
-    if usage == NOTHING:
-        return NO_COST
-    return None if price is None else cost_usd(price, usage)
-
-
-def _worst_case(fitting: Fitting, price: PriceSnapshot | None) -> Decimal:
+def _worst_case(fitting: Fitting, price: PriceSnapshot | None, asked: object) -> Decimal:
     if price is None:
         return NO_COST
     return worst_case_usd(
         price,
         input_tokens=fitting.input_tokens,
         max_output_tokens=fitting.max_output_tokens,
+        service_tier=_asked_tier(asked),
     )
+
+
+def _asked_tier(asked: object) -> str | None:
+    if asked in ORDINARY_ASKED:
+        return ORDINARY
+    return None if asked in ANY_ASKED else str(asked)

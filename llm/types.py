@@ -214,6 +214,7 @@ class End(Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason
     usage: TokenUsage | None = None
     model: str | None = None  # as the vendor names what it served
+    service_tier: str = ""  # how it was served, which may have a price of its own; "": ordinary
     # What closes the answer on OpenAI's wire (the frame with the finish reason). It is sent on as a
     # last Delta when the books are closed, so that nobody sees an end that is not paid for.
     raw: bytes | None = None

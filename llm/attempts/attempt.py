@@ -32,7 +32,14 @@ class Attempt:
     ) -> None:
         self.deployment = turn.fitting.deployment
         self.meter = Meter(
-            attempt_for(call, turn.fitting, price, model=request.model, number=turn.number),
+            attempt_for(
+                call,
+                turn.fitting,
+                price,
+                model=request.model,
+                number=turn.number,
+                service_tier=request.extra.get("service_tier"),
+            ),
             turn.fitting.comparable_tokens,
         )
         self.has_other_key = False  # than the one that the vendor refused

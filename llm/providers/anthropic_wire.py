@@ -9,7 +9,7 @@ from billing.pricing import TokenUsage
 from llm.errors import MalformedAnswer
 from llm.providers import classify
 from llm.providers.surrogates import Halves
-from llm.providers.usage import credible
+from llm.providers.usage import credible, served_tier
 from llm.types import Delta, End, FinishReason, ToolCallDelta
 
 # What is not here (end_turn, stop_sequence) is a true end.
@@ -29,6 +29,7 @@ class Usage(Struct):
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     output_tokens: int | None = None
+    service_tier: Any = None
 
 
 class Block(Struct):
@@ -109,6 +110,7 @@ def end(
         finish_reason=FINISH_REASONS.get(stop_reason or "", "stop"),
         usage=None if usage is None else _token_usage(usage, has_content=has_content),
         model=model,
+        service_tier=served_tier(usage.service_tier if usage else None),
     )
 
 

@@ -18,6 +18,7 @@ from llm.providers.openai_wire import (
 )
 from llm.providers.sse import SseParser, encode
 from llm.providers.surrogates import Halves
+from llm.providers.usage import served_tier
 from llm.types import Delta, End
 
 DONE = b"[DONE]"
@@ -41,6 +42,7 @@ class ChunkReader:
         self._finish_reason: str | None = None
         self._usage: Usage | None = None
         self._model: str | None = None
+        self._service_tier: object = None
         self._failure: ProviderError | None = None
         self._halves = Halves()
         self._numbers = CallNumbers()
@@ -66,6 +68,7 @@ class ChunkReader:
             finish_reason=finish_reason(self._provider, self._finish_reason),
             usage=token_usage(self._usage, has_content=self._has_content),
             model=self._model,
+            service_tier=served_tier(self._service_tier),
             raw=encode(self._waiting) if self._waiting else None,
         )
 
@@ -112,6 +115,8 @@ class ChunkReader:
             self._usage = chunk.usage  # cumulative: the last one counts
         if self._model is None:
             self._model = chunk.model
+        if chunk.service_tier is not None:
+            self._service_tier = chunk.service_tier
         for choice in chunk.choices or ():
             if choice.finish_reason:
                 self._finish_reason = choice.finish_reason

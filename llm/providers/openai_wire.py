@@ -10,7 +10,7 @@ from billing.pricing import TokenUsage
 from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
 from llm.providers.surrogates import Halves
-from llm.providers.usage import credible
+from llm.providers.usage import credible, served_tier
 from llm.types import Delta, End, FinishReason, ToolCallDelta
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -24,10 +24,15 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 class InputDetails(Struct, gc=False):
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 class OutputDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+NO_INPUT_DETAILS, NO_OUTPUT_DETAILS = InputDetails(), OutputDetails()
 
 
 class Usage(Struct):
@@ -73,6 +78,7 @@ class Chunk(Struct):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     model: str | None = None
+    service_tier: Any = None
     object: str | None = None
     error: Any = None
 
@@ -121,6 +127,7 @@ def whole_answer(provider: str, body: bytes) -> tuple[Delta, End]:
         finish_reason=finish_reason(provider, answer.choices[0].finish_reason),
         usage=token_usage(answer.usage, has_content=has_content),
         model=answer.model,
+        service_tier=served_tier(answer.service_tier),
     )
 
 
@@ -198,17 +205,20 @@ class Gathered:
 def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
     """Return OpenAI's figures as disjoint classes; `None` where there are none that can be true.
 
-    Cached input is a part of the input. Reasoning is a part of the output, except with vendors
-    whose total is larger than its parts: there it comes on top.
+    Cached and spoken input are parts of the input, and what could be both counts as spoken, which
+    is dearer. Speech is a part of the output, and so is reasoning, except with vendors whose total
+    is larger than its parts: there it comes on top.
     """
     if usage is None:
         return None
     prompt = usage.prompt_tokens or 0
     completion = usage.completion_tokens or 0
-    cached = (details.cached_tokens if (details := usage.prompt_tokens_details) else None) or 0
-    reasoning = (
-        spent.reasoning_tokens if (spent := usage.completion_tokens_details) else None
-    ) or 0
+    sent = usage.prompt_tokens_details or NO_INPUT_DETAILS
+    spent = usage.completion_tokens_details or NO_OUTPUT_DETAILS
+    heard, spoken = sent.audio_tokens or 0, spent.audio_tokens or 0
+    cached, reasoning = sent.cached_tokens or 0, spent.reasoning_tokens or 0
+    if heard and cached + heard > prompt >= heard:
+        cached = prompt - heard
     on_top = usage.total_tokens - prompt - completion if usage.total_tokens else 0
     if on_top:
         reasoning = on_top
@@ -216,10 +226,12 @@ def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
         completion -= reasoning
     return credible(
         TokenUsage(
-            input_tokens=prompt - cached,
+            input_tokens=prompt - cached - heard,
             cached_input_tokens=cached,
-            output_tokens=completion,
+            output_tokens=completion - spoken,
             reasoning_tokens=reasoning,
+            audio_input_tokens=heard,
+            audio_output_tokens=spoken,
         ),
         has_content=has_content,
     )

@@ -20,7 +20,7 @@ from statistics import median
 from msgspec import Struct
 from msgspec.structs import replace
 
-from billing.pricing import worst_case_usd
+from billing.pricing import ORDINARY, worst_case_usd
 from llm.health import DeploymentHealth
 from llm.models import Strategy
 from llm.routing.fitting import Candidate, Fitting, Prices
@@ -100,7 +100,12 @@ def by_price(candidates: Sequence[Candidate], facts: Facts) -> list[Ranked]:
         price = facts.prices.get(fitting.deployment.id)
         if price is None:
             return None
-        return worst_case_usd(price, input_tokens=fitting.input_tokens, max_output_tokens=output)
+        return worst_case_usd(
+            price,
+            input_tokens=fitting.input_tokens,
+            max_output_tokens=output,
+            service_tier=ORDINARY,  # otherwise a vendor that also sells priority would look dear
+        )
 
     costs = [(cost(candidate.fitting), candidate.fitting) for candidate in candidates]
     costs.sort(key=lambda pair: (pair[0] is None, pair[0] or 0))
