@@ -36,14 +36,12 @@ def redis_url(url: str) -> None:
         raise ValidationError("must begin with redis://, rediss:// or unix://")
 
 
-def networks(values: list[str]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the addresses and networks of PARLEY_TRUSTED_PROXIES."""
+def networks(name: str, values: list[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the addresses and networks that the variable `name` lists."""
     try:
         return tuple(ip_network(value.strip()) for value in values)
     except ValueError as error:
-        raise ImproperlyConfigured(
-            f"Environment variable PARLEY_TRUSTED_PROXIES is wrong: {error}."
-        ) from None
+        raise ImproperlyConfigured(f"Environment variable {name} is wrong: {error}.") from None
 
 
 def check_postgresql(database: Mapping[str, Any]) -> None:

@@ -227,9 +227,17 @@ CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_n
 # What guardrails have decided is shown so long.
 GUARDRAIL_DAYS = env.int("PARLEY_GUARDRAIL_DAYS", 90, validate=environment.at_least_one)
 
+# Providers may be called at these addresses and networks, although they are link-local or where a
+# cloud keeps its machines' secrets.
+ALLOWED_ADDRESSES = environment.networks(
+    "PARLEY_ALLOWED_ADDRESSES", env.list("PARLEY_ALLOWED_ADDRESSES", [])
+)
+
 # --- How often ---------------------------------------------------------------------------------
 # Whose X-Forwarded-For is believed: addresses and networks, comma separated.
-TRUSTED_PROXIES = environment.networks(env.list("PARLEY_TRUSTED_PROXIES", []))
+TRUSTED_PROXIES = environment.networks(
+    "PARLEY_TRUSTED_PROXIES", env.list("PARLEY_TRUSTED_PROXIES", [])
+)
 # Beside the limits that staff set in the admin. 0: no such limit.
 WRONG_KEYS_PER_MINUTE = env.int(
     "PARLEY_WRONG_KEYS_PER_MINUTE", 300, validate=environment.not_negative

@@ -112,6 +112,9 @@ def test_django_and_asgi_agree() -> None:
 
 
 def test_a_wrong_network_stops_the_start() -> None:
-    assert environment.networks(["10.0.0.1", "2001:db8::/32"])[1].prefixlen == 32
+    assert (
+        environment.networks("PARLEY_TRUSTED_PROXIES", ["10.0.0.1", "2001:db8::/32"])[1].prefixlen
+        == 32
+    )
     with pytest.raises(ImproperlyConfigured, match="PARLEY_TRUSTED_PROXIES"):
-        environment.networks(["proxy.example"])
+        environment.networks("PARLEY_TRUSTED_PROXIES", ["proxy.example"])

@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator
 from functools import partial
 
-from openai import AsyncOpenAI, omit
-
 from llm.providers import http, listing, relay
 from llm.providers.anthropic_request import encode, json_tool
 from llm.providers.anthropic_stream import EventReader
@@ -28,20 +26,11 @@ class AnthropicProvider:
             "x-api-key": connection.api_key,
         }
         self._endpoint = http.endpoint(connection, f"{base}/v1/messages", headers)
-        self._models_url = f"{base}/v1"
+        self._models = http.endpoint(connection, f"{base}/v1/models?limit=1000", headers)
 
     async def models(self) -> dict[str, int | None]:
         """Return the models that the key may use."""
-        own = ("anthropic-version", "x-api-key")
-        return await listing.models(
-            AsyncOpenAI(api_key="none", base_url=self._models_url, max_retries=0),
-            self._endpoint.provider,
-            headers={
-                **{name: self._endpoint.headers[name] for name in own},
-                "Authorization": omit,  # as OpenAI's SDK would send a key
-            },
-            query={"limit": 1000},
-        )
+        return await listing.models(self._models)
 
     def stream(
         self, request: ChatRequest, deployment: Deployment

@@ -16,7 +16,7 @@ from aiohttp.connector import Connection as Line
 from aiohttp.http_exceptions import HttpProcessingError
 
 from llm.errors import ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
-from llm.providers import classify, pools
+from llm.providers import addresses, classify, pools
 from llm.providers.base import Timeouts
 from llm.providers.pools import Endpoint, close, endpoint
 
@@ -68,7 +68,7 @@ class post:
         except EXPECTED as error:
             is_sent = self._line is not None
             self._hang_up()
-            raise _classified(self._target.provider, error, is_sent=is_sent) from error
+            raise classified(self._target.provider, error, is_sent=is_sent) from error
         except BaseException:
             self._hang_up()
             raise
@@ -83,7 +83,7 @@ class post:
         """Keep the connection for the next call if this answer is over; close it if not."""
         self._hang_up()
         if isinstance(error, EXPECTED):
-            raise _classified(self._target.provider, error, is_sent=True) from error
+            raise classified(self._target.provider, error, is_sent=True) from error
 
     async def read(self) -> bytes:
         """Return the whole answer."""
@@ -181,8 +181,10 @@ class post:
         return self._content
 
 
-def _classified(name: str, error: BaseException, *, is_sent: bool) -> ProviderError:
+def classified(name: str, error: BaseException, *, is_sent: bool) -> ProviderError:
     """Return the error class; what was sent before it broke may be charged."""
+    if _is_closed(error):
+        return addresses.refusal(name)
     if isinstance(error, TimeoutError):
         wanted = "answer" if is_sent else "accept a connection"
         result: ProviderError = TimedOut(f"The provider {name} did not {wanted} in time.")
@@ -194,3 +196,9 @@ def _classified(name: str, error: BaseException, *, is_sent: bool) -> ProviderEr
         result = classify.broken_off(name)
     result.may_have_been_billed = is_sent
     return result
+
+
+def _is_closed(error: BaseException) -> bool:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return isinstance(error.os_error, addresses.ClosedAddress)
+    return False

@@ -1,23 +1,16 @@
-"""The models that a vendor's server offers, listed through the SDK: it is no hot call."""
+"""The models that a vendor's server offers: no hot call, and one that staff make to any address."""
 
-from collections.abc import Mapping
-
+import aiohttp
 import msgspec
 from msgspec import Struct
-from openai import (
-    APIConnectionError,
-    APIError,
-    APIStatusError,
-    APITimeoutError,
-    AsyncOpenAI,
-    DefaultAsyncHttpxClient,
-    Omit,
-)
 
-from llm.errors import ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
-from llm.providers import classify
+from llm.errors import MalformedAnswer
+from llm.providers import addresses, classify, http
+from llm.providers.http import EXPECTED, LONGEST_REFUSAL, Endpoint
 
 SECONDS = 5.0  # of patience
+LONGEST = 8_000_000  # bytes; the longest list there is (OpenRouter's) has less than one million
+NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class Model(Struct):
@@ -32,36 +25,43 @@ class Page(Struct):
 _decode = msgspec.json.Decoder(Page).decode
 
 
-async def models(
-    client: AsyncOpenAI,
-    provider: str,
-    *,
-    headers: Mapping[str, str | Omit] | None = None,
-    query: Mapping[str, object] | None = None,
-) -> dict[str, int | None]:
+async def models(target: Endpoint) -> dict[str, int | None]:
     """Return the models with their windows, where the server tells them; raise `ProviderError`."""
-    # A redirect would take the key to another server, or us to one that only we can reach.
-    no_redirects = DefaultAsyncHttpxClient(follow_redirects=False)
-    async with client.with_options(http_client=no_redirects) as direct:
-        try:
-            answer = await direct.models.with_raw_response.list(
-                extra_headers=headers, extra_query=query, timeout=SECONDS
-            )
-            page = _decode(answer.content)
-        except APIError as error:
-            raise _classified(provider, error) from error
-        except classify.UNREADABLE as error:
-            raise MalformedAnswer(f"The provider {provider} does not list models there.") from error
+    try:
+        status, headers, body = await _get(target)
+    except EXPECTED as error:
+        is_sent = not isinstance(error, NOT_SENT)
+        raise http.classified(target.provider, error, is_sent=is_sent) from error
+    if status != 200:
+        raise classify.refusal(target.provider, status, body[:LONGEST_REFUSAL], headers)
+    try:
+        page = _decode(body)
+    except classify.UNREADABLE as error:
+        raise _unreadable(target) from error
     return {model.id: model.max_model_len for model in page.data}
 
 
-def _classified(provider: str, error: APIError) -> ProviderError:
-    match error:
-        case APITimeoutError():
-            return TimedOut(f"The provider {provider} did not answer in time.")
-        case APIConnectionError():
-            return ConnectionFailed(f"The provider {provider} cannot be reached.")
-        case APIStatusError():
-            answer = error.response
-            return classify.refusal(provider, answer.status_code, answer.content, answer.headers)
-    return MalformedAnswer(f"The provider {provider} does not list models there.")
+async def _get(target: Endpoint) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body."""
+    async with (
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(socket_factory=addresses.open_socket),
+            timeout=aiohttp.ClientTimeout(total=SECONDS),
+            auto_decompress=False,
+        ) as session,
+        # A redirect would take the key to another server, or us to one that only we can reach.
+        session.get(
+            target.url, headers=target.headers, proxy=target.proxy, allow_redirects=False
+        ) as answer,
+    ):
+        body = bytearray()
+        async for received in answer.content.iter_any():
+            body += received
+            if len(body) > LONGEST:
+                raise _unreadable(target)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return answer.status, headers, bytes(body)
+
+
+def _unreadable(target: Endpoint) -> MalformedAnswer:
+    return MalformedAnswer(f"The provider {target.provider} does not list models there.")

@@ -1,8 +1,8 @@
 """OpenAI's wire format, as OpenAI, Azure and many servers speak it.
 
-The vendor's SDK owns address and credentials and makes the calls that are not hot. Chat completions
-go over aiohttp, and only what is needed is read of their chunks: the SDK's models cost 25 times
-as much.
+The vendor's SDK owns address and credentials. The calls go over aiohttp, which keeps them away from
+addresses that nobody may call, and only what is needed is read of the answers: the SDK's models
+cost 25 times as much.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -25,6 +25,7 @@ NO_KEY = "none"  # the SDK wants one; a server without keys is sent none
 CHAT = "chat/completions"
 EMBEDDINGS = "embeddings"
 MODERATIONS = "moderations"
+MODELS = "models"
 COMMON = ("Accept", "Content-Type", "User-Agent")
 ONLY_OPENAI = ("OpenAI-Organization", "OpenAI-Project")
 PLAIN = ("temperature", "top_p", "seed", "tool_choice", "response_format")
@@ -82,7 +83,7 @@ class OpenAIProvider:
 
     async def models(self) -> dict[str, int | None]:
         """Return the models that the server offers, with their windows where it tells them."""
-        return await listing.models(self._client(), self._connection.name)
+        return await listing.models(self._endpoint_at(MODELS))
 
     def _client(self) -> AsyncOpenAI:
         # Everything is given: what is left out, the SDK takes from variables meant for OpenAI.
@@ -102,13 +103,16 @@ class OpenAIProvider:
     def _endpoint_of(self, deployment: Deployment, path: str = CHAT) -> http.Endpoint:
         known = self._endpoints.get((deployment.model, path))
         if known is None:
-            client = self._client()
-            url = f"{str(client.base_url).rstrip('/')}/{self._path(deployment, path)}"
-            if client.default_query:
-                url += f"?{urlencode(client.default_query)}"
-            known = http.endpoint(self._connection, url, self._own_headers(client))
+            known = self._endpoint_at(self._path(deployment, path))
             self._endpoints[deployment.model, path] = known
         return known
+
+    def _endpoint_at(self, path: str) -> http.Endpoint:
+        client = self._client()
+        url = f"{str(client.base_url).rstrip('/')}/{path}"
+        if client.default_query:
+            url += f"?{urlencode(client.default_query)}"
+        return http.endpoint(self._connection, url, self._own_headers(client))
 
     def _path(self, deployment: Deployment, path: str) -> str:
         return path

@@ -12,6 +12,7 @@ from yarl import URL
 
 from core.loop_local import LoopLocal
 from llm.errors import AuthenticationFailed, ConnectionFailed
+from llm.providers import addresses
 from llm.providers.base import Connection
 
 KEEP_SECONDS = 30  # an idle connection
@@ -45,6 +46,8 @@ def endpoint(connection: Connection, url: str, headers: Mapping[str, str]) -> En
         raise ConnectionFailed(f"The address of {name} is not one.") from error
     if target.scheme not in ("http", "https") or not target.host:
         raise ConnectionFailed(f"The address of {name} is not one.")
+    if addresses.is_closed(target.host):  # a proxy would connect to it for us
+        raise addresses.refusal(name)
     return Endpoint(connection, target, headers)
 
 
@@ -68,7 +71,10 @@ class _Pool:
 
     def __init__(self, limit: int) -> None:
         self.connector = aiohttp.TCPConnector(
-            limit=limit, ttl_dns_cache=DNS_SECONDS, keepalive_timeout=KEEP_SECONDS
+            limit=limit,
+            ttl_dns_cache=DNS_SECONDS,
+            keepalive_timeout=KEEP_SECONDS,
+            socket_factory=addresses.open_socket,
         )
         self._templates: WeakKeyDictionary[Endpoint, _Template] = WeakKeyDictionary()
 
