@@ -16,7 +16,7 @@ from gateway import rate_limits
 from gateway.consumers import ModelList
 from llm import limits
 from llm.models import Limit, LimitRefusal, Scope
-from tests.gateway import MESSAGES, Program, eventually, program
+from tests.gateway import MESSAGES, PATIENCE, Program, eventually, program
 from tests.servers import Server, Site, running_server
 from tests.vendor import FakeVendor
 
@@ -121,7 +121,7 @@ def test_addresses_are_told_apart_behind_a_proxy(
     def status(forwarded: str) -> int:
         headers = {**key, "X-Forwarded-For": forwarded}
         url = f"{guarded.url}/v1/chat/completions"
-        return httpx2.post(url, json=body, headers=headers, timeout=20).status_code
+        return httpx2.post(url, json=body, headers=headers, timeout=PATIENCE).status_code
 
     eventually(lambda: status("192.0.2.1") == 429)
 
@@ -140,7 +140,7 @@ def test_too_many_wrong_keys_are_refused_wherever_they_are_sent(
 ) -> None:
     def answer(path: str, key: str, ip: str = "198.51.100.1") -> httpx2.Response:
         headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": ip}
-        return httpx2.get(f"{guarded.url}{path}", headers=headers)
+        return httpx2.get(f"{guarded.url}{path}", headers=headers, timeout=PATIENCE)
 
     wrong = [answer("/v1/models", f"pk-{uuid4().hex}") for _ in range(3)]
     wrong += [answer("/api/usage/", f"pk-{uuid4().hex}") for _ in range(2)]

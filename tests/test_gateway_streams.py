@@ -1,6 +1,5 @@
 """Streams that break and clients that leave: nothing looks finished that is not."""
 
-import time
 from collections.abc import Iterator
 
 import openai
@@ -13,7 +12,7 @@ from tests.vendor import Answer, FakeVendor
 
 pytestmark = pytest.mark.processes
 
-LONG = Answer(text="word " * 1000, pause=0.02)
+LONG = Answer(text="word " * 10_000, pause=0.02)  # minutes
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def is_settled() -> bool:
 
 
 def test_a_vendor_that_dies_ends_in_an_error_event_and_no_done(caller: Program) -> None:
-    caller.vendor.script(Answer(fault="close", after=3, pause=0.02))
+    caller.vendor.script(Answer(fault="close", after=3))
 
     *chunks, error = frames(caller.post(stream=True))
 
@@ -38,7 +37,7 @@ def test_a_vendor_that_dies_ends_in_an_error_event_and_no_done(caller: Program) 
 
 
 def test_the_official_client_raises_where_a_vendor_dies(caller: Program) -> None:
-    caller.vendor.script(Answer(fault="end", after=3, pause=0.02))
+    caller.vendor.script(Answer(fault="end", after=3))
 
     with (
         caller.openai.chat.completions.create(
@@ -73,11 +72,9 @@ def test_a_client_that_leaves_stops_the_vendor_and_pays_once(
             connection.recv(100)
         else:
             eventually(lambda: len(caller.vendor.requests) == 1)
-    left_at = time.monotonic()
 
-    eventually(lambda: caller.vendor.cancelled == 1)
+    eventually(lambda: caller.vendor.cancelled == 1)  # long before it has said everything
     eventually(is_settled)
-    assert time.monotonic() - left_at < 2
     row = record()
     assert (row.outcome, row.is_estimated, row.hold_usd >= 0) == (Outcome.STOPPED, True, True)
     assert row.input_tokens > 0

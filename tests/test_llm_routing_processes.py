@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from llm.models import Deployment, Route, RouteDeployment
-from tests.gateway import MESSAGES, Program, eventually, program
+from tests.gateway import MESSAGES, PATIENCE, Program, eventually, program
 from tests.servers import Site, running_server
 from tests.vendor import FakeVendor
 
@@ -28,6 +28,7 @@ def served_by(url: str, caller: Program, **headers: str) -> str:
         f"{url}/v1/chat/completions",
         json={"model": caller.model, "messages": MESSAGES},
         headers={"Authorization": f"Bearer {caller.site.api_key}", **headers},
+        timeout=PATIENCE,
     )
     assert answer.status_code in (200, 404), answer.text
     return answer.headers.get("x-parley-model", "")
