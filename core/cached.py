@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from asgiref.sync import sync_to_async
 
 from core.database import translate_outage
+from core.loop_local import LoopLocal
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -27,17 +28,17 @@ class Cached(Generic[Key, Value]):
     def __init__(self, load: Callable[[Key], Value]) -> None:
         self._load = load
         self._values: dict[Key, tuple[float, Value]] = {}
-        self._loading: dict[Key, asyncio.Task[Value]] = {}
+        self._loading: LoopLocal[dict[Key, asyncio.Task[Value]]] = LoopLocal(dict)
 
     async def get(self, key: Key) -> Value:
         """Return the value for `key`; raise what `load` raises (errors are not remembered)."""
         known = self._values.get(key)
         if known is not None and clock() < known[0]:
             return known[1]
-        task = self._loading.get(key)
-        if task is None or task.get_loop() is not asyncio.get_running_loop():
-            task = asyncio.create_task(self._refresh(key))
-            self._loading[key] = task
+        loading = self._loading.get()
+        task = loading.get(key)
+        if task is None:
+            task = loading[key] = asyncio.create_task(self._refresh(key))
         return await asyncio.shield(task)
 
     def knows(self, key: Key) -> bool:
@@ -54,7 +55,7 @@ class Cached(Generic[Key, Value]):
             # Callers share this load, so it may not wait for the thread that one of them blocks.
             value = await sync_to_async(self._load_now, thread_sensitive=False)(key)
         finally:
-            self._loading.pop(key, None)
+            self._loading.get().pop(key, None)
         if len(self._values) >= MAX_ENTRIES:
             self._values.clear()
         self._values[key] = (started + MAX_AGE, value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.db import OperationalError
@@ -16,10 +17,12 @@ class Slow:
 
     def __init__(self) -> None:
         self.loads: list[str] = []
+        self.began = threading.Event()
         self.may_end = threading.Event()
 
     def __call__(self, key: str) -> str:
         self.loads.append(key)
+        self.began.set()
         assert self.may_end.wait(60)
         return key.upper()
 
@@ -96,4 +99,24 @@ async def test_a_reader_that_leaves_does_not_stop_the_load_for_others() -> None:
     slow.may_end.set()
 
     assert await staying == "A"
+    assert slow.loads == ["a"]
+
+
+async def test_threads_with_loops_of_their_own_do_not_forget_each_others_loads() -> None:
+    slow = Slow()
+    loads: list[Callable[[str], str]] = [slow, str.lower]
+
+    def load(key: str) -> str:
+        return loads.pop(0)(key)
+
+    values = Cached(load)
+    [waiting] = await readers(values, 1)
+    await asyncio.to_thread(slow.began.wait, 60)
+
+    assert await asyncio.to_thread(asyncio.run, values.get("a")) == "a"
+    values.clear()
+    [joining] = await readers(values, 1)
+    slow.may_end.set()
+
+    assert (await waiting, await joining) == ("A", "A")
     assert slow.loads == ["a"]
