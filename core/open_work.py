@@ -33,3 +33,10 @@ class OpenWork:
             async with asyncio.timeout(seconds):
                 while tasks := self._tasks.get():
                     await asyncio.wait(tasks)
+
+    async def cancel(self) -> None:
+        """Stop what still runs in this event loop, and return when it has ended."""
+        tasks = list(self._tasks.get())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -4,7 +4,6 @@ It knows no place in a text, so a rule records or refuses. For a rule that refus
 and fails where there is no verdict; for one that records a model is asked behind the call's back.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import structlog
 from msgspec.structs import replace as replaced
 
 from core.errors import AppError
-from core.loop_local import LoopLocal
+from core.open_work import OpenWork
 from llm import moderation
 from llm.guardrails import decisions
 from llm.guardrails.blocked import answer_blocked, request_blocked
@@ -87,24 +86,17 @@ class Gate:
 
 def later(work: Coroutine[None, None, object], rule: Rule) -> None:
     """Go on with `work` when the call is over; nobody waits for it but `close`."""
-    tasks = _later.get()
-    if len(tasks) >= MOST_LATER:
+    if len(_later) < MOST_LATER:
+        _later.go_on(work)
+    else:
         work.close()
         failed(rule)
-        return
-    task = asyncio.get_running_loop().create_task(work)
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
 
 
 async def close() -> None:
     """Return when every verdict is in, or it has taken too long."""
-    tasks = _later.pop()
-    if tasks:
-        _, pending = await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+    await _later.finish(CLOSE_SECONDS)
+    await _later.cancel()
 
 
 async def _judge(rule: Rule, text: str, call: Call, way: Way) -> Sequence[str]:
@@ -131,4 +123,4 @@ def _text_of(delta: Delta) -> str:
     return "".join([delta.reasoning, delta.text, *(call.arguments for call in delta.tool_calls)])
 
 
-_later: LoopLocal[set[asyncio.Task[object]]] = LoopLocal(set)
+_later = OpenWork()
