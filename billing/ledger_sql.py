@@ -1,6 +1,6 @@
 """What the ledger says to PostgreSQL: a whole batch in one round trip, and what comes back.
 
-The statement is a function of ours, `billing_book` in `migrations/0002_ledger_functions.sql`, which
+The statement is a function of ours, `billing_book` in `migrations/0005_ledger.sql`, which
 reads, checks and writes. Written by hand because it is on the way of every call.
 """
 
@@ -20,7 +20,7 @@ from billing.periods import Period
 BOOK = """
 SELECT billing_book(
     %s::json, %s::json, %s::json, %s::json, %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::json, %s::timestamptz, %s::timestamptz
+    %s::text[], %s::text[], %s::text[], %s::json, %s::timestamptz, %s::timestamptz
 )::text
 """
 # Waits until no hold of the organization is half written, and lets none begin.
@@ -41,6 +41,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     number: int
     budget: str
     limit_usd: Decimal
+    spent_usd: Decimal
     room_usd: Decimal
     hold_usd: Decimal
     ends_at: datetime | None
@@ -80,6 +81,9 @@ def parameters(
         _array({payer.organization_id for payer in payers}),
         _array({payer.user_id for payer in payers}),
         _array({payer.api_key_id for payer in payers}),
+        _texts({attempt.prompt_name for attempt in attempts}),
+        _texts({attempt.model_asked for attempt in attempts}),
+        _texts({tag for attempt in attempts for tag in attempt.tags}),
         _json(
             [
                 {"kind": kind, "time_zone": time_zone, "starts_at": period.starts_at}
@@ -109,6 +113,12 @@ def _json(rows: Sequence[Mapping[str, Any]]) -> str | None:
 def _array(ids: Set[int | None] | Set[UUID]) -> str:
     """Return an array in order, as PostgreSQL writes it."""
     return "{" + ",".join(map(str, sorted(id for id in ids if id is not None))) + "}"
+
+
+def _texts(texts: Set[str]) -> str:
+    """Return an array of texts, as PostgreSQL writes it: between quotes, with escapes."""
+    quoted = [text.replace("\\", r"\\").replace('"', r"\"") for text in texts]
+    return "{" + ",".join([f'"{text}"' for text in quoted]) + "}"
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

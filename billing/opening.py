@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet, Sum, Value
 
 from billing import ledger_sql
+from billing.corrections import counting
 from billing.models import Budget, BudgetPeriod, UsageRecord, UsageState
 from billing.periods import Period
 
@@ -42,8 +43,10 @@ def _open(budget: Budget, period: Period) -> None:
     row.held_usd = _adopt(earlier, row)
     settled = earlier.filter(state=UsageState.SETTLED)
     row.opening_usd = settled.aggregate(total=Sum("cost_usd"))["total"] or Decimal(0)
-    row.spent_usd = row.opening_usd
-    row.save(update_fields=["opening_usd", "spent_usd", "held_usd"])
+    row.opening_usd += counting.dropped_usd(budget, row)
+    row.spent_usd = row.opening_usd + counting.adopt_adjustments(budget, row)
+    row.peak_usd = row.spent_usd + row.held_usd
+    row.save(update_fields=["opening_usd", "spent_usd", "held_usd", "peak_usd"])
 
 
 def _records(budget: Budget, period: Period) -> QuerySet[UsageRecord]:
@@ -51,10 +54,18 @@ def _records(budget: Budget, period: Period) -> QuerySet[UsageRecord]:
     records = UsageRecord.objects.filter(
         organization_id=budget.organization_id, started_at__gte=period.starts_at
     )
+    if period.ends_at is not None:
+        records = records.filter(started_at__lt=period.ends_at)
     if budget.user_id is not None:
         records = records.filter(user_id=budget.user_id)
     if budget.api_key_id is not None:
         records = records.filter(api_key_id=budget.api_key_id)
+    if budget.prompt_name:
+        records = records.filter(prompt_name=budget.prompt_name)
+    if budget.model:
+        records = records.filter(model_asked=budget.model)
+    if budget.tag:
+        records = records.filter(tags__contains=[budget.tag])
     return records
 
 

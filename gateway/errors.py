@@ -83,6 +83,9 @@ def headers(error: AppError) -> Headers:
         found.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         found.append((b"www-authenticate", b"Bearer"))
+    if error.http_status == HTTPStatus.PAYMENT_REQUIRED:
+        # Clients that would come again all the same: the official ones obey.
+        found.append((b"x-should-retry", b"false"))
     return found
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,7 +18,7 @@ from accounts.principal import Principal
 from billing import books, demo, ledger, ledger_writer
 from billing.entries import Attempt, Entry, Hold, Settle
 from billing.errors import BudgetExceeded
-from billing.models import Budget, BudgetPeriod
+from billing.models import Budget, BudgetPeriod, UsageRecord
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -125,7 +126,8 @@ def test_a_time_zone_has_to_exist(tenant: Tenant) -> None:
 
 
 async def test_a_total_does_not_reset_and_says_so(tenant: Tenant) -> None:
-    await in_thread(add_budget)(tenant, "Ever", "0.01", period="total")
+    await in_thread(add_budget)(tenant, "Ever", "0.10", period="total")
+    await ledger.hold(attempt(tenant, "0.01"))
 
     with pytest.raises(BudgetExceeded, match="It does not reset") as caught:
         await ledger.hold(attempt(tenant))
@@ -134,22 +136,27 @@ async def test_a_total_does_not_reset_and_says_so(tenant: Tenant) -> None:
     assert caught.value.details["resets_at"] == ""
 
 
-async def test_an_inactive_budget_neither_refuses_nor_counts(tenant: Tenant) -> None:
+async def test_an_inactive_budget_refuses_nothing_and_goes_on_counting(tenant: Tenant) -> None:
     made = attempt(tenant)
     await ledger.hold(made)
     await Budget.objects.aupdate(is_active=False, limit_usd=0)
 
     await ledger.hold(attempt(tenant, "0.70"))
-    await ledger.settle(settlement(made))  # held while it was active: settled on it
+    await ledger.settle(settlement(made))
+    assert await amounts(tenant.budget) == (Decimal("0.03"), Decimal("0.70"))
+    await Budget.objects.aupdate(is_active=True, limit_usd=Decimal("0.80"))
 
-    assert await amounts(tenant.budget) == (Decimal("0.03"), Decimal(0))
+    with pytest.raises(BudgetExceeded, match=r"\$0.07 left"):
+        await ledger.hold(attempt(tenant, "0.08"))
 
 
 async def test_settling_in_the_next_period_books_on_the_one_that_held(tenant: Tenant) -> None:
     made = attempt(tenant)
     await ledger.hold(made)
     period = await BudgetPeriod.objects.aget()
+    await UsageRecord.objects.aupdate(started_at=period.starts_at.replace(year=2020))
     period.starts_at = period.starts_at.replace(year=2020)  # the month has passed
+    period.ends_at = period.starts_at + timedelta(days=32)
     await period.asave()
     await ledger.hold(attempt(tenant, "0.20"))
 

@@ -34,8 +34,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 async def held() -> list[tuple[str, Decimal, Decimal]]:
-    """Return the periods with what was spent and is held, after a look whether all balances."""
-    assert await sync_to_async(books.differences)() == []
+    """Return the periods with what was spent and is held, after a look whether all balances.
+
+    Of a budget whose calendar was changed, which the admin does not allow, no period counts all.
+    """
+    found = await sync_to_async(books.differences)()
+    assert [line for line in found if "running calls do not count" not in line] == []
     return [
         (f"{period.starts_at:%d %H:%M}", period.spent_usd, period.held_usd)
         async for period in BudgetPeriod.objects.order_by("starts_at")

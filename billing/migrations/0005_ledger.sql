@@ -8,14 +8,16 @@
 -- Order of locks, the same for all: organizations (advisory, shared), usage records, periods by id.
 --
 -- `holds`, `hits`, `settlements` and `renewals` are lists of objects in the order of arrival, or
--- NULL; `record_ids` are the records that the last two are about, and `organization_ids` (sorted),
--- `user_ids` and `api_key_ids` who holds. `calendar` has the period of now for each kind and time
--- zone that the caller has met so far. What is returned, an object a row, is what the caller has to
--- hear; of a batch that went well it is nothing:
+-- NULL; `record_ids` are the records that the last two are about. `organization_ids` (sorted),
+-- `user_ids`, `api_key_ids`, `prompt_names`, `models` and `tags` say who holds and for what: which
+-- budgets can be concerned at all. `calendar` has the period of now for each kind and time zone that
+-- the caller has met so far. What is returned, an object a row, is what the caller has to hear; of a
+-- batch that went well it is nothing:
 --   {"type": "missing"}  nothing was booked: a period has to be opened, or the calendar told
 --   {"type": "refused"}  the hold with this number, from 1, found no room
 --   {"type": "overrun"}  a call cost more than was held for it
-CREATE OR REPLACE FUNCTION billing_book(
+DROP FUNCTION IF EXISTS billing_book;
+CREATE FUNCTION billing_book(
     holds json,
     hits json,
     settlements json,
@@ -24,6 +26,9 @@ CREATE OR REPLACE FUNCTION billing_book(
     organization_ids bigint[],
     user_ids bigint[],
     api_key_ids bigint[],
+    prompt_names text[],
+    models text[],
+    tags text[],
     calendar json,
     started timestamptz,
     lease_ends timestamptz
@@ -34,11 +39,14 @@ SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- What the batch adds to which periods: three lists side by side.
+    -- What the batch adds to which periods, and up to where it may: lists side by side.
     period_ids bigint[] := '{}';
     held numeric[] := '{}';
     spent numeric[] := '{}';
-    -- Those of them that holds may be taken on: of now, of active budgets.
+    overrun numeric[] := '{}';
+    ceilings numeric[] := '{}';
+    overrun_ids uuid[] := '{}';
+    -- Those of them that holds may be taken on: of now.
     current_ids bigint[];
     -- For each hold the periods that it is taken on, as text; NULL for one that is not written.
     taken_on text[];
@@ -71,9 +79,12 @@ BEGIN
                 ON now_is.kind = b.period AND now_is.time_zone = b.time_zone
             LEFT JOIN billing_budgetperiod AS p
                 ON p.budget_id = b.id AND p.starts_at = now_is.starts_at
-            WHERE b.organization_id = ANY (organization_ids) AND b.is_active
+            WHERE b.organization_id = ANY (organization_ids)
                 AND (b.user_id IS NULL OR b.user_id = ANY (user_ids))
                 AND (b.api_key_id IS NULL OR b.api_key_id = ANY (api_key_ids))
+                AND (b.prompt_name = '' OR b.prompt_name = ANY (prompt_names))
+                AND (b.model = '' OR b.model = ANY (models))
+                AND (b.tag = '' OR b.tag = ANY (billing_book.tags))
         LOOP
             IF budget.period_id IS NULL THEN
                 is_missing := true;
@@ -85,6 +96,8 @@ BEGIN
             period_ids := period_ids || budget.period_id;
             held := held || 0.0;
             spent := spent || 0.0;
+            overrun := overrun || 0.0;
+            ceilings := ceilings || 0.0;
         END LOOP;
         IF is_missing THEN
             RETURN;
@@ -146,12 +159,16 @@ BEGIN
                     period_ids := period_ids || period_id;
                     held := held || 0.0;
                     spent := spent || 0.0;
+                    overrun := overrun || 0.0;
+                    ceilings := ceilings || 0.0;
                     i := cardinality(period_ids);
                 END IF;
                 held[i] := held[i] - settled.hold_usd;
                 spent[i] := spent[i] + settled.cost_usd;
+                overrun[i] := overrun[i] + greatest(settled.cost_usd - settled.hold_usd, 0);
             END LOOP;
             IF settled.cost_usd > settled.hold_usd AND settled.budget_period_ids <> '{}' THEN
+                overrun_ids := overrun_ids || settled.id;
                 RETURN NEXT json_build_object(
                     'type', 'overrun', 'usage_id', settled.id, 'cost_usd', settled.cost_usd::text
                 );
@@ -178,7 +195,8 @@ BEGIN
         FOR asked IN
             WITH of_now AS MATERIALIZED (
                 SELECT p.id AS period_id, p.ends_at, b.id, b.organization_id, b.user_id,
-                    b.api_key_id, b.name, b.is_hard, b.limit_usd,
+                    b.api_key_id, b.prompt_name, b.model, b.tag, b.name, b.limit_usd,
+                    b.is_hard AND b.is_active AS refuses, p.spent_usd,
                     b.limit_usd - p.spent_usd - p.held_usd AS room_usd
                 FROM unnest(current_ids) AS c (id)
                 JOIN billing_budgetperiod AS p ON p.id = c.id
@@ -188,13 +206,18 @@ BEGIN
             FROM ROWS FROM (
                 json_to_recordset(holds) AS (
                     id uuid, organization_id bigint, user_id bigint, api_key_id bigint,
-                    hold_usd numeric
+                    prompt_name text, model_asked text, tags text[], hold_usd numeric
                 )
-            ) WITH ORDINALITY
-                AS h (id, organization_id, user_id, api_key_id, hold_usd, number)
+            ) WITH ORDINALITY AS h (
+                id, organization_id, user_id, api_key_id, prompt_name, model_asked, tags, hold_usd,
+                number
+            )
             LEFT JOIN of_now AS b ON b.organization_id = h.organization_id
                 AND (b.user_id IS NULL OR b.user_id = h.user_id)
                 AND (b.api_key_id IS NULL OR b.api_key_id = h.api_key_id)
+                AND (b.prompt_name = '' OR b.prompt_name = h.prompt_name)
+                AND (b.model = '' OR b.model = h.model_asked)
+                AND (b.tag = '' OR b.tag = ANY (h.tags))
             -- What is known was written by a commit whose answer was lost. (OFFSET: looked up by key.)
             WHERE NOT EXISTS (SELECT FROM billing_usagerecord AS u WHERE u.id = h.id OFFSET 0)
             ORDER BY h.number, b.id
@@ -209,7 +232,7 @@ BEGIN
             i := array_position(period_ids, asked.period_id);
             room := greatest(asked.room_usd - held[i] - spent[i], 0);
             -- What holds nothing (a model without a price) has room also where a limit was lowered.
-            IF asked.is_hard AND asked.hold_usd > room THEN
+            IF asked.refuses AND asked.hold_usd > room THEN
                 is_refused := true;
                 taken_on[hold_number] := NULL;
                 FOREACH period_id IN ARRAY taken_ids LOOP
@@ -219,10 +242,12 @@ BEGIN
                 RETURN NEXT json_build_object(
                     'type', 'refused', 'number', hold_number, 'budget', asked.name,
                     'limit_usd', asked.limit_usd::text, 'room_usd', room::text,
+                    'spent_usd', (asked.spent_usd + spent[i])::text,
                     'hold_usd', asked.hold_usd::text, 'ends_at', asked.ends_at
                 );
             ELSE
                 held[i] := held[i] + asked.hold_usd;
+                ceilings[i] := CASE WHEN asked.refuses THEN asked.limit_usd ELSE 'Infinity' END;
                 taken_ids := taken_ids || asked.period_id;
                 taken_on[hold_number] := taken_ids::text;
             END IF;
@@ -248,9 +273,26 @@ BEGIN
         ON CONFLICT (id) DO NOTHING;
     END IF;
 
+    -- What is admitted raises the peak, and on a hard budget no further than its limit: should it be
+    -- more, the constraint `budget_period_admitted` refuses the batch.
     UPDATE billing_budgetperiod AS p
-    SET spent_usd = p.spent_usd + added.spent, held_usd = p.held_usd + added.held
-    FROM unnest(period_ids, held, spent) AS added (id, held, spent)
+    SET spent_usd = p.spent_usd + added.spent,
+        held_usd = p.held_usd + added.held,
+        overrun_usd = p.overrun_usd + added.overrun,
+        peak_usd = greatest(p.peak_usd, least(
+            added.ceiling,
+            p.spent_usd + p.held_usd - p.overrun_usd + added.spent + added.held - added.overrun
+        ))
+    FROM unnest(period_ids, held, spent, overrun, ceilings)
+        AS added (id, held, spent, overrun, ceiling)
     WHERE p.id = added.id AND (added.held <> 0 OR added.spent <> 0);
+
+    IF overrun_ids <> '{}' THEN
+        INSERT INTO billing_overrun (usage_id, period_id, held_usd, cost_usd, over_usd, created_at)
+        SELECT u.id, p.id, u.hold_usd, u.cost_usd, u.cost_usd - u.hold_usd, started
+        FROM billing_usagerecord AS u
+        JOIN billing_budgetperiod AS p ON p.id = ANY (u.budget_period_ids)
+        WHERE u.id = ANY (overrun_ids);
+    END IF;
 END
 $$;

@@ -4,21 +4,47 @@ from typing import Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
 from billing.money import UsdField
 from billing.periods import PeriodKind, validate_time_zone
+from billing.tags import LONGEST_TAG, validate_tag
+
+# What decides which calls a budget counts. It does not change: other calls would have been counted.
+DIMENSIONS = ("organization", "user", "api_key", "prompt_name", "model", "tag")
+CALENDAR = ("period", "time_zone")
 
 
 class Budget(models.Model):
-    """A limit on spending: of an organization, or of a user's or a key's part in it."""
+    """A limit on what an organization spends, or on the part of it that all it names have made."""
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="budgets")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="budgets")
     api_key = models.ForeignKey(
         ApiKey, models.CASCADE, null=True, blank=True, related_name="budgets"
+    )
+    prompt_name = models.CharField(
+        "prompt",
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="The prompt's name, as calls ask for it; empty: every call.",
+    )
+    model = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="The name that calls ask for, such as a route's; empty: every call.",
+    )
+    tag = models.CharField(
+        max_length=LONGEST_TAG,
+        blank=True,
+        default="",
+        validators=[validate_tag],
+        help_text="One of the tags that programs send in X-Parley-Tags; empty: every call.",
     )
     name = models.CharField(max_length=200)
     limit_usd = UsdField("limit, USD")
@@ -30,10 +56,10 @@ class Budget(models.Model):
         help_text="Where the calendar's days begin, such as Europe/Berlin.",
     )
     is_hard = models.BooleanField(
-        "hard", default=True, help_text="A hard budget refuses; a soft one only counts."
+        "hard", default=True, help_text="A hard budget refuses; a soft one counts and warns."
     )
     is_active = models.BooleanField(
-        "active", default=True, help_text="An inactive budget neither refuses nor counts."
+        "active", default=True, help_text="An inactive budget only counts: it refuses nothing."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -70,6 +96,11 @@ class BudgetPeriod(models.Model):
     opening_usd = UsdField(default=0)
     spent_usd = UsdField(default=0)
     held_usd = UsdField(default=0)
+    # What calls cost more than was held for them; it is part of `spent_usd`.
+    overrun_usd = UsdField(default=0)
+    # The most that was ever spent and held together, without overruns: what was admitted. A hard
+    # budget admits nothing above the limit of that moment.
+    peak_usd = UsdField(default=0)
 
     objects = BudgetPeriodQuerySet.as_manager()
 
@@ -81,7 +112,41 @@ class BudgetPeriod(models.Model):
                 condition=Q(spent_usd__gte=0) & Q(held_usd__gte=0),
                 name="budget_period_not_negative",
             ),
+            models.CheckConstraint(
+                condition=LessThanOrEqual(
+                    F("spent_usd") + F("held_usd"), F("peak_usd") + F("overrun_usd")
+                ),
+                name="budget_period_admitted",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.budget} from {self.starts_at:%Y-%m-%d}"
+
+
+class Overrun(models.Model):
+    """A call that cost more than was held for it: on one budget's period, booked in full.
+
+    Written in the transaction that settles the call. Ids grow, so that a reader who remembers the
+    last one it has seen finds the new ones, but for those of transactions that are not over.
+    """
+
+    usage_id = models.UUIDField()
+    period = models.ForeignKey(BudgetPeriod, models.CASCADE, related_name="overruns")
+    held_usd = UsdField()
+    cost_usd = UsdField()
+    over_usd = UsdField()  # the difference
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["usage_id", "period"], name="overrun_once"),
+            models.CheckConstraint(
+                condition=Q(over_usd__gt=0) & Q(over_usd=F("cost_usd") - F("held_usd")),
+                name="overrun_is_the_difference",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.usage_id} on {self.period}"
