@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from llm.errors import MalformedAnswer
 
 LONGEST_EVENT = 16_000_000  # bytes; a vendor that never ends an event must not fill the memory
+BLANK = b"\n\n"
 DATA = b"data:"
 START = b"data: "
 BETWEEN = b"\n\ndata: "
@@ -17,27 +18,52 @@ class SseParser:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()  # of an event that is not complete; it grows in place
+        self._may_be_half = False  # the last byte was a CR; with a LF it is one line end
 
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that `received` completes."""
-        text = self._rest + received if self._rest else received
-        held = b""
-        if b"\r" in text:
-            if text.endswith(b"\r"):  # half of a CRLF, perhaps
-                text, held = text[:-1], b"\r"
-            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        complete, _, rest = text.rpartition(b"\n\n")
-        self._rest = rest + held
-        if len(self._rest) > LONGEST_EVENT:
-            raise MalformedAnswer("The model's answer has an event without end.")
+        if self._may_be_half or b"\r" in received:
+            received = self._with_plain_ends(received)
+        if self._rest:
+            received = self._joined(received)
+        complete, _, rest = received.rpartition(BLANK)
+        if rest:
+            self._keep(rest)
         if not complete:
             return []
         return _plain(complete) or _any(complete)
 
     def end(self) -> list[bytes]:
         """Return the data of a last event that lacks its empty line."""
-        return self.feed(b"\n\n")
+        return self.feed(BLANK)
+
+    def _joined(self, received: bytes) -> bytes:
+        """Return the event that waits with what completes it; nothing if it goes on waiting.
+
+        Only where the two meet and in what is new is its end looked for, and nothing is copied
+        before it has come: a vendor that sends byte by byte costs no more for it.
+        """
+        seam = len(self._rest) - 1
+        self._rest += received
+        if self._rest.find(BLANK, seam) < 0:
+            self._keep(b"")
+            return b""
+        text = bytes(self._rest)
+        self._rest.clear()
+        return text
+
+    def _keep(self, rest: bytes) -> None:
+        self._rest += rest
+        if len(self._rest) > LONGEST_EVENT:
+            raise MalformedAnswer("The model's answer has an event without end.")
+
+    def _with_plain_ends(self, received: bytes) -> bytes:
+        text = b"\r" + received if self._may_be_half else received
+        self._may_be_half = text.endswith(b"\r")
+        if self._may_be_half:
+            text = text[:-1]
+        return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def encode(events: Sequence[bytes]) -> bytes:
@@ -54,7 +80,7 @@ def _plain(complete: bytes) -> list[bytes]:
 
 
 def _any(complete: bytes) -> list[bytes]:
-    return [data for event in complete.split(b"\n\n") if (data := _data(event)) is not None]
+    return [data for event in complete.split(BLANK) if (data := _data(event)) is not None]
 
 
 def _data(event: bytes) -> bytes | None:
