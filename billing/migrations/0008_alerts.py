@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                 ('thresholds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)]), blank=True, default=list, help_text='Percent of the limit, with commas between: 50, 80, 100. What is spent counts, not what is held.', size=None)),
                 ('on_forecast', models.BooleanField(default=True, help_text='Also when, at the pace so far, the limit will be exceeded before the period ends. Not in the first tenth of a period, and not for a budget without an end.', verbose_name='on forecast')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('changed_at', models.DateTimeField(auto_now=True)),
                 ('budget', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='alert_rules', to='billing.budget')),
                 ('channels', models.ManyToManyField(related_name='rules', to='billing.alertchannel')),
             ],

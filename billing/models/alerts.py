@@ -86,7 +86,7 @@ class AlertRule(models.Model):
     )
     channels = models.ManyToManyField(AlertChannel, related_name="rules")
     is_active = models.BooleanField("active", default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         verbose_name = "alert rule"

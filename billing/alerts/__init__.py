@@ -1,0 +1,1 @@
+"""Alerts: what happened is found and recorded once, and then sent until it has arrived."""
