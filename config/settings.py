@@ -151,6 +151,20 @@ TIME_ZONE = env.str("PARLEY_TIME_ZONE", "UTC", validate=environment.time_zone)
 USE_I18N = True
 USE_TZ = True
 
+# --- E-mail -----------------------------------------------------------------------------------
+# Without a server, local mode prints e-mails, and production says that they cannot be sent.
+EMAIL_HOST = env.str("EMAIL_HOST", "")
+EMAIL_BACKEND = (
+    f"django.core.mail.backends.{'smtp' if EMAIL_HOST or IS_PRODUCTION else 'console'}.EmailBackend"
+)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_PORT = env.int("EMAIL_PORT", 465 if EMAIL_USE_SSL else 587)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "Parley <parley@localhost>")
+
 # --- Security ---------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = IS_PRODUCTION and env.bool("PARLEY_SSL_REDIRECT", True)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_PRODUCTION else None

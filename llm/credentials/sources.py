@@ -9,7 +9,10 @@ from llm.presets import needs_key
 
 # Our own secrets. As a provider's key they would be sent to whatever address staff have entered.
 NEVER_SENT = frozenset(
-    ["DATABASE_URL", "PGPASSWORD", "PARLEY_SECRET_KEY", "PARLEY_SECRET_KEYS", "REDIS_URL"]
+    [
+        *("DATABASE_URL", "EMAIL_HOST_PASSWORD", "PGPASSWORD"),
+        *("PARLEY_SECRET_KEY", "PARLEY_SECRET_KEYS", "REDIS_URL"),
+    ]
 )
 
 

@@ -10,6 +10,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections, connection
 
+import billing.alerts.delivering
+import billing.alerts.finding
+import billing.alerts.operations
 import billing.sweeper
 import chat.services
 import llm.caching.semantic
@@ -19,14 +22,20 @@ from gateway.batches.thread import BatchThread
 
 logger = structlog.get_logger(__name__)
 
+Job = tuple[float, Callable[[], int]]
+
 # Each is safe to run in several workers at once. Seconds between two runs.
-HOUSEKEEPING: list[tuple[float, Callable[[], int]]] = [
+HOUSEKEEPING: list[Job] = [
     (10.0, billing.sweeper.sweep),
+    (5.0, billing.alerts.finding.find),
+    (60.0, billing.alerts.operations.find),
     (5.0, chat.services.reap),
     (3600.0, llm.guardrails.decisions.remove_old),
     (600.0, llm.caching.semantic.remove_expired),
     (600.0, llm.limits.refusals.remove_old),
 ]
+# In a thread of its own: a receiver that does not answer must not hold up the sweeper.
+OUTGOING: list[Job] = [(5.0, billing.alerts.delivering.deliver)]
 OUTAGE_PAUSE = 3.0  # seconds
 
 
@@ -34,7 +43,8 @@ class Command(BaseCommand):
     help = "Run queued tasks and the housekeeping (sweep open usage, end dead generations)."
 
     def handle(self, **options: Any) -> None:
-        threading.Thread(target=_keep_house, daemon=True).start()
+        for jobs in (HOUSEKEEPING, OUTGOING):
+            threading.Thread(target=_keep_house, args=[jobs], daemon=True).start()
         batches = BatchThread()
         try:
             # It ends by SystemExit when it is told to stop.
@@ -53,10 +63,10 @@ def _do_tasks() -> None:
             time.sleep(OUTAGE_PAUSE)
 
 
-def _keep_house() -> None:
-    due = {job: 0.0 for _, job in HOUSEKEEPING}
+def _keep_house(jobs: list[Job]) -> None:
+    due = {job: 0.0 for _, job in jobs}
     while True:
-        for interval, job in HOUSEKEEPING:
+        for interval, job in jobs:
             if time.monotonic() >= due[job]:
                 due[job] = time.monotonic() + interval
                 _run(job)
