@@ -28,7 +28,12 @@ class UsdField(DecimalField):
     def value_from_object(self, obj: models.Model) -> Any:
         """Return the amount for a form: without the zeros that the database adds."""
         amount = super().value_from_object(obj)
-        return Decimal(f"{amount.normalize():f}") if isinstance(amount, Decimal) else amount
+        return shortest(amount) if isinstance(amount, Decimal) else amount
+
+
+def shortest(amount: Decimal) -> Decimal:
+    """Return the amount without the zeros that a database adds."""
+    return Decimal(f"{amount.normalize():f}")
 
 
 def as_text(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:

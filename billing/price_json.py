@@ -15,5 +15,5 @@ def price_from_json(price: Mapping[str, Any] | None) -> PriceSnapshot | None:
 
 def price_to_json(price: PriceSnapshot) -> dict[str, Any]:
     """Return the price for a JSON column; its amounts are text."""
-    kept: dict[str, Any] = msgspec.to_builtins(price)
+    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(price))
     return kept

@@ -81,14 +81,3 @@ def test_the_public_list_prices_a_known_model_once() -> None:
     assert prices.seed_from_catalog("openai", "openai", "no-such-model") is None
     assert prices.seed_from_catalog("own", None, "gpt-4o-mini") is None
     assert Price.objects.count() == 1
-
-
-@pytest.mark.django_db
-def test_a_price_in_tiers_is_taken_at_its_base_and_says_so() -> None:
-    added = prices.seed_from_catalog("gemini", "google", "gemini-2.5-pro")
-
-    assert added is not None
-    assert (added.input_usd, added.output_usd) == (Decimal("1.25"), Decimal(10))
-    assert added.cached_input_usd == Decimal("0.125")
-    assert added.cache_write_usd is None
-    assert "base tier" in added.source

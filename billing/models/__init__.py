@@ -13,7 +13,7 @@ from billing.models.books import BookCheck
 from billing.models.budgets import Budget, BudgetPeriod, Overrun
 from billing.models.corrections import Adjustment, Correction, CorrectionKind, CorrectionState
 from billing.models.currency import DisplayCurrency, ExchangeRate
-from billing.models.prices import Price
+from billing.models.prices import Price, PriceProposal, PriceTier, ProposalState
 from billing.models.retention import DroppedMonth, DroppedSpending, DroppedUsage
 from billing.models.rollups import Dashboard, RollupProgress, UsageDay, UsageHour, UsageRollup
 from billing.models.usage import Outcome, UsageRecord, UsageState
@@ -42,6 +42,9 @@ __all__ = [
     "Outcome",
     "Overrun",
     "Price",
+    "PriceProposal",
+    "PriceTier",
+    "ProposalState",
     "RollupProgress",
     "UsageDay",
     "UsageHour",
