@@ -247,6 +247,9 @@ ALLOWED_ADDRESSES = environment.networks(
     "PARLEY_ALLOWED_ADDRESSES", env.list("PARLEY_ALLOWED_ADDRESSES", [])
 )
 
+# Beside …_KEY, …_TOKEN and …_SECRET: variables that staff may name as a provider's key.
+KEY_VARIABLES: frozenset[str] = frozenset(env.list("PARLEY_KEY_VARIABLES", []))
+
 # --- How often ---------------------------------------------------------------------------------
 # Whose X-Forwarded-For is believed: addresses and networks, comma separated.
 TRUSTED_PROXIES = environment.networks(

@@ -142,17 +142,6 @@ def test_an_entra_token_is_passed_on_as_one() -> None:
     assert connection.is_token
 
 
-@pytest.mark.parametrize("variable", ["PARLEY_SECRET_KEYS", "DATABASE_URL"])
-def test_no_secret_of_our_own_is_sent_as_a_key(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(variable, SECRET)
-    credential = Credential(environment_variable=variable)
-
-    assert credentials.secret_of(credential) == ""
-    assert "Parley's own" in credentials.source(credential)
-
-
 # --- What a refusal means -------------------------------------------------------------------------
 
 

@@ -156,13 +156,19 @@ def test_several_keys_and_their_weights(staff: Client, monkeypatch: pytest.Monke
     [
         ({}, [], "The provider x needs a key and has none."),
         ({}, [{"name": "a", "new_secret": SECRET, "is_active": ""}], "needs a key and has none"),
-        ({}, [{"name": "a", "environment_variable": "NOT_SET"}], "variable NOT_SET is empty"),
-        ({}, [{"name": "a", "environment_variable": "NOT SET"}], "no variable's name"),
+        ({}, [{"name": "a", "environment_variable": "UNSET_KEY"}], "variable UNSET_KEY is empty"),
+        ({}, [{"name": "a", "environment_variable": "NOT SET_KEY"}], "no variable's name"),
+        ({}, [{"name": "a", "environment_variable": "PATH"}], "PATH is not called …_KEY"),
+        (
+            {"base_url": "http://vllm:8000/v1"},
+            [{"name": "a", "environment_variable": "AWS_SECRET_ACCESS_KEY"}],
+            "AWS_SECRET_ACCESS_KEY is the machine's own",
+        ),
         ({}, [{"name": "a"}], "Give a secret, or the name of a variable."),
         (
             {"base_url": "https://api.mistral.ai/v1"},
-            [{"name": "a", "environment_variable": "NOT_SET"}],
-            "variable NOT_SET is empty",
+            [{"name": "a", "environment_variable": "UNSET_KEY"}],
+            "variable UNSET_KEY is empty",
         ),
         ({"kind": "anthropic", "base_url": ""}, [], "needs a key and has none"),
         ({"kind": "azure", "base_url": "https://acme.example"}, [], "needs a key and has none"),
@@ -190,7 +196,7 @@ def test_a_provider_that_could_not_be_called_is_not_saved(
     ("fields", "keys"),
     [
         ({"base_url": "http://vllm:8000/v1"}, []),
-        ({"base_url": "http://vllm:8000/v1"}, [{"name": "a", "environment_variable": "NOT_SET"}]),
+        ({"base_url": "http://vllm:8000/v1"}, [{"name": "a", "environment_variable": "UNSET_KEY"}]),
         ({"kind": "demo"}, []),
         ({"is_active": ""}, []),
     ],
@@ -275,7 +281,7 @@ def test_each_key_is_tried_and_one_that_works_is_used_again(
     provider = make(kind=kind, base_url=base_url, secret=SECRET)
     token = credentials.encrypt(OTHER)[0]
     provider.credentials.create(name="second", secret_encrypted=token)
-    provider.credentials.create(name="third", environment_variable="NOT_SET")
+    provider.credentials.create(name="third", environment_variable="UNSET_KEY")
     put_aside(provider)
     vendor.refused_keys = {OTHER}
 
@@ -283,7 +289,7 @@ def test_each_key_is_tried_and_one_that_works_is_used_again(
 
     assert re.search(r"Key “main”: It works: 1 models, \d+ ms\.", page)
     assert "Key “second”: The key is refused." in page
-    assert "Key “third”: The key is not set: environment variable NOT_SET is empty." in page
+    assert "Key “third”: The key is not set: environment variable UNSET_KEY is empty." in page
     assert SECRET not in page
     assert OTHER not in page
     assert provider.credentials.get(name="main").set_aside_at is None
@@ -397,7 +403,7 @@ def test_rotation_makes_the_old_key_dispensable(
     old, new = two_keys
     make("a", secret=SECRET)
     make("b", secret=OTHER)
-    make("c").credentials.create(name="main", environment_variable="C")
+    make("c").credentials.create(name="main", environment_variable="C_KEY")
     settings.SECRET_KEYS = [new, old]
     make("d", secret=SECRET)
 
@@ -467,19 +473,21 @@ def test_a_secret_entered_during_a_rotation_is_kept(
 
 @pytest.mark.django_db
 def test_a_missing_key_is_a_warning_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SET", SECRET)
-    make("a").credentials.create(name="main", environment_variable="NOT_SET")
+    monkeypatch.setenv("SET_KEY", SECRET)
+    make("a").credentials.create(name="main", environment_variable="UNSET_KEY")
     make("b").credentials.create(name="main", secret_encrypted="nonsense")
     make("c", kind="anthropic")
-    make("d").credentials.create(name="main", environment_variable="SET")
-    make("e", base_url="http://vllm:8000/v1").credentials.create(name="m", environment_variable="N")
+    make("d").credentials.create(name="main", environment_variable="SET_KEY")
+    make("e", base_url="http://vllm:8000/v1").credentials.create(
+        name="m", environment_variable="N_KEY"
+    )
     make("f", kind="demo")
     Provider.objects.create(name="g", kind="openai", is_active=False)
 
     found = run_checks(tags=[Tags.database], databases=["default"])
 
     assert [(one.id, one.msg) for one in found] == [
-        ("llm.W001", "The key “main” of a is not set: environment variable NOT_SET is empty."),
+        ("llm.W001", "The key “main” of a is not set: environment variable UNSET_KEY is empty."),
         (
             "llm.W001",
             "The key “main” of b is stored, but none of PARLEY_SECRET_KEYS can read it.",

@@ -25,6 +25,13 @@ class CredentialForm(forms.ModelForm[Credential]):
         model = Credential
         fields = ["name", "environment_variable", "weight", "is_active"]
 
+    def clean_environment_variable(self) -> str:
+        """Refuse a variable that is not for keys."""
+        variable: str = self.cleaned_data["environment_variable"]
+        if variable and (objection := credentials.objection(variable)):
+            raise ValidationError(f"{variable} {objection}.")
+        return variable
+
     def clean(self) -> dict[str, Any]:
         """Encrypt the new secret; refuse a key that comes from nowhere."""
         fields: dict[str, Any] = super().clean() or self.cleaned_data

@@ -20,6 +20,7 @@ from core.errors import DependencyDown
 from core.open_work import OpenWork
 from llm.credentials.secrets import encrypt, fingerprint
 from llm.credentials.sources import problems, secret_of, source
+from llm.credentials.variables import objection
 from llm.errors import AuthenticationFailed, ProviderError
 from llm.models import Auth, Credential, Provider
 from llm.presets import needs_key
@@ -33,6 +34,7 @@ __all__ = [
     "encrypt",
     "endpoint_of",
     "is_set_aside",
+    "objection",
     "problems",
     "secret_of",
     "set_aside",

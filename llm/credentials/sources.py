@@ -3,17 +3,9 @@
 import os
 from collections.abc import Sequence
 
-from llm.credentials import secrets
+from llm.credentials import secrets, variables
 from llm.models import Credential, Provider
 from llm.presets import needs_key
-
-# Our own secrets. As a provider's key they would be sent to whatever address staff have entered.
-NEVER_SENT = frozenset(
-    [
-        *("DATABASE_URL", "EMAIL_HOST_PASSWORD", "PGPASSWORD"),
-        *("PARLEY_SECRET_KEY", "PARLEY_SECRET_KEYS", "REDIS_URL"),
-    ]
-)
 
 
 def secret_of(credential: Credential) -> str:
@@ -25,8 +17,8 @@ def secret_of(credential: Credential) -> str:
 def source(credential: Credential) -> str:
     """Say where the key comes from, for staff, without a character of it."""
     variable = credential.environment_variable
-    if variable.upper() in NEVER_SENT:
-        return f"not to be used: environment variable {variable} is Parley's own"
+    if variable and (objection := variables.objection(variable)):
+        return f"not to be used: environment variable {variable} {objection}"
     if _from_environment(variable):
         return f"environment variable {variable}"
     if credential.secret_encrypted:
@@ -51,5 +43,5 @@ def problems(provider: Provider, credentials: Sequence[Credential]) -> list[str]
 
 
 def _from_environment(variable: str) -> str:
-    is_usable = variable and variable.upper() not in NEVER_SENT
+    is_usable = variable and not variables.objection(variable)
     return os.environ.get(variable, "") if is_usable else ""
