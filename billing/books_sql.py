@@ -1,6 +1,7 @@
 """What PostgreSQL is asked to look the books over; each statement returns what is wrong."""
 
-# Each period against the records that were taken on it. An attempt counts once, in full.
+# Each period against the records that were taken on it (of months that were dropped: what was kept
+# of them) and the adjustments that name it. An attempt counts once, in full.
 SUMS = """
 SELECT p.id, b.name,
        p.spent_usd, p.opening_usd + COALESCE(u.spent, 0) + COALESCE(d.spent, 0) + COALESCE(a.sum, 0),
@@ -47,10 +48,14 @@ ORDER BY p.id
 
 # Every call that a budget is about is either in its opening amount or names its period.
 UNCOUNTED = """
-SELECT p.id, b.name, p.opening_usd, COALESCE(SUM(u.cost_usd), 0),
+SELECT p.id, b.name, p.opening_usd, COALESCE(SUM(u.cost_usd), 0) + MIN(d.opening),
        COUNT(*) FILTER (WHERE u.state = 'started')
 FROM billing_budgetperiod AS p
 JOIN billing_budget AS b ON b.id = p.budget_id
+CROSS JOIN LATERAL (
+    SELECT COALESCE(SUM(opening_usd), 0) AS opening
+    FROM billing_droppedspending WHERE period_id = p.id
+) AS d
 LEFT JOIN billing_usagerecord AS u ON u.organization_id = b.organization_id
     AND u.started_at >= p.starts_at AND (p.ends_at IS NULL OR u.started_at < p.ends_at)
     AND (b.user_id IS NULL OR u.user_id = b.user_id)
@@ -60,7 +65,7 @@ LEFT JOIN billing_usagerecord AS u ON u.organization_id = b.organization_id
     AND (b.tag = '' OR b.tag = ANY (u.tags))
     AND NOT p.id = ANY (u.budget_period_ids)
 GROUP BY p.id, b.id
-HAVING p.opening_usd <> COALESCE(SUM(u.cost_usd), 0) OR bool_or(u.state = 'started')
+HAVING p.opening_usd <> COALESCE(SUM(u.cost_usd), 0) + MIN(d.opening) OR bool_or(u.state = 'started')
 ORDER BY p.id
 """
 

@@ -148,8 +148,10 @@ BEGIN
                 service_tier text, is_estimated boolean, cost_usd numeric, ttft_ms int,
                 duration_ms int, model_served text, is_swept boolean
             )
-            -- By key, and not `= 'started'`: that would read the index of all open calls.
+            -- By key, and not `= 'started'`: that would read the index of all open calls. BETWEEN is
+            -- what keeps the other months' partitions closed: the ids are sorted.
             WHERE u.id = s.id AND u.id = ANY (record_ids) AND u.state <> 'settled'
+                AND u.id BETWEEN record_ids[1] AND record_ids[cardinality(record_ids)]
                 AND (NOT s.is_swept OR u.lease_expires_at < started)
             RETURNING u.id, u.hold_usd, coalesce(u.cost_usd, 0) AS cost_usd, u.budget_period_ids
         LOOP
@@ -180,7 +182,8 @@ BEGIN
         UPDATE billing_usagerecord AS u
         SET lease_expires_at = lease_ends, output_tokens = r.output_tokens
         FROM json_to_recordset(renewals) AS r (id uuid, output_tokens int)
-        WHERE u.id = r.id AND u.id = ANY (record_ids) AND u.state <> 'settled';
+        WHERE u.id = r.id AND u.id = ANY (record_ids) AND u.state <> 'settled'
+            AND u.id BETWEEN record_ids[1] AND record_ids[cardinality(record_ids)];
     END IF;
 
     IF period_ids <> '{}' THEN

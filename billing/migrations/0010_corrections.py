@@ -138,7 +138,9 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('month', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='spending', to='billing.droppedmonth')),
                 ('period_id', models.BigIntegerField(db_index=True)),
-                ('spent_usd', billing.money.UsdField(decimal_places=12, max_digits=20)),
+                ('spent_usd', billing.money.UsdField(decimal_places=12, default=0, max_digits=20)),
+                ('overrun_usd', billing.money.UsdField(decimal_places=12, default=0, max_digits=20)),
+                ('opening_usd', billing.money.UsdField(decimal_places=12, default=0, max_digits=20)),
             ],
             options={
                 'ordering': ['pk'],

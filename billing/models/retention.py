@@ -49,12 +49,14 @@ class DroppedUsage(models.Model):
 
 
 class DroppedSpending(models.Model):
-    """What dropped records had booked on a budget's period, so that the books can be checked."""
+    """What a period owes to records that were dropped, so that its amounts can still be checked."""
 
     month = models.ForeignKey(DroppedMonth, models.CASCADE, related_name="spending")
     # Not a foreign key, as in a usage record: the period may be gone.
     period_id = models.BigIntegerField(db_index=True)
-    spent_usd = UsdField()
+    spent_usd = UsdField(default=0)  # by records that name the period
+    overrun_usd = UsdField(default=0)  # of them
+    opening_usd = UsdField(default=0)  # by records that are older than the period
 
     class Meta:
         ordering = ["pk"]

@@ -13,6 +13,7 @@ from django.db import DatabaseError, close_old_connections, connection
 import billing.alerts.delivering
 import billing.alerts.finding
 import billing.alerts.operations
+import billing.retention.partitions
 import billing.sweeper
 import chat.services
 import llm.caching.semantic
@@ -29,6 +30,7 @@ HOUSEKEEPING: list[Job] = [
     (10.0, billing.sweeper.sweep),
     (5.0, billing.alerts.finding.find),
     (60.0, billing.alerts.operations.find),
+    (3600.0, billing.retention.partitions.make_ahead),
     (5.0, chat.services.reap),
     (3600.0, llm.guardrails.decisions.remove_old),
     (600.0, llm.caching.semantic.remove_expired),
