@@ -11,7 +11,9 @@ import structlog
 from django_redis import get_redis_connection
 from redis.asyncio import Redis
 
+from core.loop_local import LoopLocal
 from core.outage import AWAY, Outage, RedisAway
+from core.repeating import Repeating
 from llm.health import breaker, shared
 from llm.health.figures import DeploymentHealth, percentile
 from llm.health.shared import Change, Kind, Report, Shared
@@ -48,7 +50,7 @@ class Monitor:
         self._outage = Outage("llm.health", failures=FAILURES)
         self._has_news = False
         self._exchanging: asyncio.Task[None] | None = None
-        self._flusher: asyncio.Task[None] | None = None
+        self._flushers = LoopLocal(lambda: Repeating(self._flush, seconds=INTERVAL))
 
     async def enter(self, deployment_id: int, *, is_streamed: bool) -> Ticket | Refusal:
         """Return leave to call the deployment now, or for how long there is none."""
@@ -101,13 +103,10 @@ class Monitor:
 
     async def close(self) -> None:
         """Tell the others what is left to tell."""
-        flusher = self._flusher
-        if flusher is None:
-            return
-        if flusher.get_loop() is asyncio.get_running_loop():  # else it is not ours to stop
-            flusher.cancel()
-            await asyncio.wait([flusher])
-        await self._exchange()
+        flusher = self._flushers.pop()
+        if flusher is not None:
+            await flusher.stop()
+            await self._exchange()
 
     def _watch(self, deployment_id: int) -> Watch:
         watch = self._watches.get(deployment_id)
@@ -151,27 +150,18 @@ class Monitor:
     def _tell_soon(self) -> None:
         """See to it that what is new is told to the other processes soon."""
         self._has_news = True
-        # What was left by a loop that has ended (a page's, a command's) will not run any more.
-        if self._flusher is None or self._flusher.get_loop().is_closed():
-            self._flusher = asyncio.get_running_loop().create_task(self._flush())
-            self._flusher.add_done_callback(self._forget_flusher)
+        self._flushers.get().begin()
 
-    async def _flush(self) -> None:
-        """Exchange news while there are any, and say that calls are running while they are."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            now = self._clock()
-            is_running = any(watch.running for watch in self._watches.values())
-            if self._outage.is_paused:
-                continue
-            if self._has_news or (is_running and now - self._read_at > TELL_RUNNING):
-                await self._exchange()
-            elif not is_running:
-                return
-
-    def _forget_flusher(self, task: asyncio.Task[None]) -> None:
-        if self._flusher is task:
-            self._flusher = None
+    async def _flush(self) -> bool:
+        """Exchange news and say now and then that calls are running; return whether to go on."""
+        if self._outage.is_paused:
+            return True
+        is_running = any(watch.running for watch in self._watches.values())
+        is_old = self._clock() - self._read_at > TELL_RUNNING
+        if self._has_news or (is_running and is_old):
+            await self._exchange()
+            return True
+        return is_running
 
     async def _exchange(self) -> None:
         """Tell and read everything, in one round trip that all who wait for it share."""

@@ -54,7 +54,7 @@ def release(taken: Taken, tokens: int | None) -> None:
 
 async def close() -> None:
     """Return when all that was released has been told."""
-    leases.close()
+    await leases.close()
     await _open_work.finish()
     await shared.close()
 

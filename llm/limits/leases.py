@@ -3,7 +3,6 @@
 A place is a lease in Redis: it is renewed while its call runs, and runs out with its process.
 """
 
-import asyncio
 import itertools
 import math
 import os
@@ -13,6 +12,7 @@ from uuid import uuid4
 from django.conf import settings
 
 from core.loop_local import LoopLocal
+from core.repeating import Repeating
 from llm.limits import shared
 
 _process = uuid4().hex[:12]
@@ -34,31 +34,25 @@ class Leases:
 
     def __init__(self) -> None:
         self._held: dict[str, Sequence[str]] = {}  # the keys of each
-        self._renewing: asyncio.Task[None] | None = None
+        self._renewing = Repeating(self._renew, seconds=settings.LEASE_SECONDS / 3)
 
     def hold(self, lease: str, keys: Sequence[str]) -> None:
         """Renew the lease from now on."""
         self._held[lease] = keys
-        if self._renewing is None:
-            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+        self._renewing.begin()
 
     def drop(self, lease: str) -> None:
         """Renew it no more."""
         self._held.pop(lease, None)
 
-    def close(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
+    async def close(self) -> None:
+        await self._renewing.stop()
 
-    async def _renew(self) -> None:
-        try:
-            while self._held:
-                await asyncio.sleep(settings.LEASE_SECONDS / 3)
-                pairs = [(key, lease) for lease, keys in self._held.items() for key in keys]
-                if pairs:
-                    shared.renew(pairs, seconds())
-        finally:
-            self._renewing = None
+    async def _renew(self) -> bool:
+        pairs = [(key, lease) for lease, keys in self._held.items() for key in keys]
+        if pairs:
+            shared.renew(pairs, seconds())
+        return bool(pairs)
 
 
 def held() -> Leases:
@@ -66,11 +60,11 @@ def held() -> Leases:
     return _leases.get()
 
 
-def close() -> None:
+async def close() -> None:
     """Renew nothing any more."""
     leases = _leases.pop()
     if leases is not None:
-        leases.close()
+        await leases.close()
 
 
 _leases: LoopLocal[Leases] = LoopLocal(Leases)

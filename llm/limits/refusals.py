@@ -3,7 +3,6 @@
 A refusal costs whoever floods us nothing; so it may not cost us a write, nor memory without end.
 """
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +14,7 @@ from django.utils import timezone
 from core.database import translate_outage
 from core.errors import DependencyDown
 from core.loop_local import LoopLocal
+from core.repeating import Repeating
 from llm.models import LimitRefusal
 
 logger = structlog.get_logger(__name__)
@@ -65,20 +65,19 @@ class Refusals:
 
     def __init__(self) -> None:
         self._counts: dict[Minute, Count] = {}
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing = Repeating(self.flush, seconds=FLUSH_SECONDS)
 
     def note(self, refused: Refused) -> None:
         """Count a refusal."""
         now = timezone.now()
         self._add((now.replace(second=0, microsecond=0), refused), Count(1, now, now))
-        if self._flushing is None:
-            self._flushing = asyncio.get_running_loop().create_task(self._flush_later())
+        self._flushing.begin()
 
-    async def flush(self) -> None:
-        """Write down what has been counted; what cannot be written now is kept for later."""
+    async def flush(self) -> bool:
+        """Write down what has been counted; return whether there is more, or some is kept."""
         counts, self._counts = self._counts, {}
         if not counts:
-            return
+            return False
         try:
             await sync_to_async(_write, thread_sensitive=False)(counts)
         except DependencyDown:
@@ -86,11 +85,11 @@ class Refusals:
                 self._add(minute, count)
         except IntegrityError:  # an organization was deleted meanwhile
             logger.warning("llm.refusals_not_recorded", rows=len(counts))
+        return bool(self._counts)
 
     async def close(self) -> None:
-        """Write down the rest."""
-        if self._flushing is not None:
-            self._flushing.cancel()
+        """Write down what is left."""
+        await self._flushing.stop()
         await self.flush()
 
     def _add(self, minute: Minute, more: Count) -> None:
@@ -105,14 +104,6 @@ class Refusals:
         known.times += more.times
         known.first_at = min(known.first_at, more.first_at)
         known.last_at = max(known.last_at, more.last_at)
-
-    async def _flush_later(self) -> None:
-        try:
-            while self._counts:
-                await asyncio.sleep(FLUSH_SECONDS)
-                await self.flush()
-        finally:
-            self._flushing = None
 
 
 def note(refused: Refused) -> None:
