@@ -8,11 +8,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import CacheMode, Organization
+from llm.models.caching import LONGEST_SECONDS
 from prompts.content import PromptContent
 
 PRODUCTION = "production"  # the label that callers get unless they name another
 LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
-LONGEST_CACHE_SECONDS = 7 * 24 * 3600
 
 
 class Prompt(models.Model):
@@ -36,7 +36,7 @@ class Prompt(models.Model):
         "keep answers for, seconds",
         null=True,
         blank=True,
-        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_CACHE_SECONDS)],
+        validators=[MinValueValidator(1), MaxValueValidator(LONGEST_SECONDS)],
         help_text="At most a week. Empty: as long as all others.",
     )
     semantic_threshold = models.FloatField(

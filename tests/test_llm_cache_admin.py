@@ -10,12 +10,15 @@ from django.core.management import CommandError
 from django.db import NotSupportedError
 from django.test import Client
 from pgvector.django import VectorExtension
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import DjangoAssertNumQueries
+from redis.exceptions import ConnectionError as RedisGone
 
 from accounts.models import ApiKey, Organization, User
 from core import redis
 from core.ids import new_id
+from core.outage import Outage
 from llm import service
+from llm.caching import figures
 from llm.models import CachePurge, SemanticHit
 from prompts.models import Prompt
 from tests.llm_support import ask, call_by, collect
@@ -97,8 +100,14 @@ def test_who_may_only_look_throws_nothing_away(client: Client) -> None:
     assert not CachePurge.objects.exists()
 
 
-def test_the_page_is_there_without_redis(client: Client, boss: User, settings: Settings) -> None:
-    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+def test_the_page_is_there_without_redis(
+    client: Client, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(alias: str) -> Any:
+        raise RedisGone("refused")
+
+    monkeypatch.setattr(figures, "get_redis_connection", gone)
+    monkeypatch.setattr(figures, "_reading", Outage("llm.cache_figures"))
 
     page = client.get(CACHE)
 

@@ -5,24 +5,25 @@ its process, for it is no money. Nothing is searched for in Redis: the size is w
 has not expired, so what was written twice or purged counts until its time is up.
 """
 
-import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
-import redis.exceptions
 import structlog
-from django.conf import settings
-from redis import Redis
-from redis import asyncio as aioredis
+from django_redis import get_redis_connection
+from redis.asyncio import Redis
 
+from core import redis
 from core.loop_local import LoopLocal
-from core.redis import key as redis_key
+from core.outage import Outage, RedisAway
+from core.repeating import Repeating
 from llm.caching.asked import Asked
 from llm.caching.redis_outage import ask
+from llm.models.caching import LONGEST_SECONDS
 
 logger = structlog.get_logger(__name__)
 
@@ -31,9 +32,8 @@ Result = Literal["hit", "miss", "shared", "semantic"]
 HOUR = 3600
 FLUSH_SECONDS = 2.0
 KEPT_HOURS = 8 * 24
-LONGEST_HOURS = 7 * 24 + 1  # that an answer can live: see `prompts.models.LONGEST_CACHE_SECONDS`
+LONGEST_HOURS = LONGEST_SECONDS // HOUR + 1
 PARTS = 10**12  # of a dollar: Redis counts in whole numbers, and money is no float
-READ_SECONDS = 1.0  # patience of the page that shows them
 
 
 class Place(NamedTuple):
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     @property
     def hash(self) -> str:
-        return redis_key("cache", self.kind, self.hour)
+        return redis.key("cache", self.kind, self.hour)
 
     def field(self, name: str) -> str:
         return f"{self.organization_id}:{name}:{self.alias}"
@@ -88,45 +88,25 @@ class Counting:
 
     def __init__(self) -> None:
         self._counts: defaultdict[Place, Counter[str]] = defaultdict(Counter)
-        self._flush: asyncio.Task[None] | None = None
+        self._flushing = Repeating(self._flush, seconds=FLUSH_SECONDS)
 
     def add(self, place: Place, **numbers: int) -> None:
         counts = self._counts[place]
         for name, number in numbers.items():
             counts[name] += number
-        if self._flush is None:
-            self._flush = asyncio.get_running_loop().create_task(self._flush_later())
+        self._flushing.begin()
 
     async def close(self) -> None:
         """Add up what is left, when the event loop ends."""
-        if self._flush is not None:
-            self._flush.cancel()
-            await asyncio.wait([self._flush])
-        await self._write()
+        await self._flushing.stop()
+        await self._flush()
 
-    async def _flush_later(self) -> None:
-        try:
-            while self._counts:
-                await asyncio.sleep(FLUSH_SECONDS)
-                await self._write()
-        finally:
-            self._flush = None
-
-    async def _write(self) -> None:
+    async def _flush(self) -> bool:
+        """Add up in Redis what has been counted; return whether there is more."""
         counts, self._counts = self._counts, defaultdict(Counter)
-
-        async def send(client: aioredis.Redis) -> bool:
-            async with client.pipeline(transaction=False) as pipeline:
-                for place, numbers in counts.items():
-                    for name, number in numbers.items():
-                        pipeline.hincrby(place.hash, place.field(name), number)
-                for name in {place.hash for place in counts}:
-                    pipeline.expire(name, KEPT_HOURS * HOUR)
-                await pipeline.execute()
-            return True
-
         if counts:
-            await ask(send)
+            await ask(partial(_add_up, counts))
+        return bool(self._counts)
 
 
 def note(
@@ -155,12 +135,12 @@ def note_written(asked: Asked, size: int, seconds: int) -> None:
 def report(*, hours: int = 24) -> list[Figures] | None:
     """Return the figures of the last hours, the most used first; `None` while Redis is away."""
     now = _now()
-    names = [redis_key("cache", "counts", now - back) for back in range(hours)]
-    names += [redis_key("cache", "stock", now + ahead) for ahead in range(LONGEST_HOURS)]
+    names = [redis.key("cache", "counts", now - back) for back in range(hours)]
+    names += [redis.key("cache", "stock", now + ahead) for ahead in range(LONGEST_HOURS)]
     try:
-        hashes = _read(names)
-    except (redis.exceptions.RedisError, OSError) as error:
-        logger.warning("llm.cache_figures_unread", error=type(error).__name__)
+        with _reading.asking():
+            hashes = _read(names)
+    except RedisAway:
         return None
     found: dict[tuple[int, str], Figures] = {}
     for organization_id, alias, name, number in _numbers(hashes):
@@ -174,17 +154,22 @@ async def close() -> None:
         await counting.close()
 
 
+async def _add_up(counts: Mapping[Place, Counter[str]], client: Redis) -> None:
+    async with client.pipeline(transaction=False) as pipeline:
+        for place, numbers in counts.items():
+            for name, number in numbers.items():
+                pipeline.hincrby(place.hash, place.field(name), number)
+        for name in {place.hash for place in counts}:
+            pipeline.expire(name, KEPT_HOURS * HOUR)
+        await pipeline.execute()
+
+
 def _read(names: Sequence[str]) -> list[Mapping[bytes, bytes]]:
-    options: dict[str, Any] = {
-        "socket_timeout": READ_SECONDS,
-        "socket_connect_timeout": READ_SECONDS,
-    }
-    with Redis.from_url(settings.REDIS_URL, **options) as client:
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            pipeline.hgetall(name)
-        answer: list[Mapping[bytes, bytes]] = pipeline.execute()
-        return answer
+    pipeline = get_redis_connection("default").pipeline(transaction=False)
+    for name in names:
+        pipeline.hgetall(name)
+    answer: list[Mapping[bytes, bytes]] = pipeline.execute()
+    return answer
 
 
 def _numbers(hashes: Sequence[Mapping[bytes, bytes]]) -> Iterator[tuple[int, str, str, int]]:
@@ -203,3 +188,4 @@ def _now() -> int:
 
 
 _counting: LoopLocal[Counting] = LoopLocal(Counting)
+_reading = Outage("llm.cache_figures")  # a page may be in vain without a call's suffering

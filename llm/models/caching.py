@@ -8,6 +8,8 @@ from pgvector.django import VectorField
 from accounts.models import Organization
 from core.ids import new_id
 
+LONGEST_SECONDS = 7 * 24 * 3600  # that an answer is kept
+
 
 class SemanticAnswerQuerySet(models.QuerySet["SemanticAnswer"]):
     def alive(self) -> "SemanticAnswerQuerySet":
