@@ -8,7 +8,7 @@ import msgspec
 
 from core import request_id
 from core.errors import InvalidRequest
-from gateway import cache_control, encoding, rate_limits, wire
+from gateway import cache_control, encoding, rate_limits, tags, wire
 from gateway.encoding import ChunkEncoder
 from gateway.errors import Headers, UnknownAddress
 from gateway.http import ApiConsumer
@@ -39,6 +39,7 @@ class ChatCompletions(ApiConsumer):
             surface=SURFACE,
             request_id=request_id.current(),
             cache=cache_control.wish_of(self.header),
+            tags=tags.tags_of(self.header(b"x-parley-tags")),
             task=_task(self.header(b"x-parley-task")),
             ip=self.ip,
         )
