@@ -58,7 +58,7 @@ def _unpriced(now: datetime) -> Iterator[Alert]:
     calls = UsageRecord.objects.filter(
         organization__in=list(Organization.objects.values_list("pk", flat=True)),
         started_at__gt=now - IN_USE,
-        price=None,
+        price__isnull=True,
         is_cache_hit=False,
     )
     models = calls.order_by().values_list("provider", "model_served").distinct()

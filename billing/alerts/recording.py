@@ -8,10 +8,12 @@ from billing.models import Alert, AlertChannel, AlertDelivery
 
 
 def new_ones(alerts: Iterable[Alert]) -> list[Alert]:
-    """Return those of the alerts that nobody has recorded yet."""
-    by_key = {alert.key: alert for alert in alerts}
-    known = Alert.objects.filter(key__in=by_key).values_list("key", flat=True)
-    return [by_key[key] for key in by_key.keys() - set(known)]
+    """Return those of the alerts that nobody has recorded yet; of one key, the first."""
+    by_key: dict[str, Alert] = {}
+    for alert in alerts:
+        by_key.setdefault(alert.key, alert)
+    known = set(Alert.objects.filter(key__in=by_key).values_list("key", flat=True))
+    return [alert for key, alert in by_key.items() if key not in known]
 
 
 @transaction.atomic
