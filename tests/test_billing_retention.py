@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from billing import books, ledger_writer
+from billing import books, ledger_writer, migrations
 from billing.entries import Hold, Settle
 from billing.models import (
     BudgetPeriod,
@@ -248,3 +248,33 @@ def test_the_list_says_months_rows_and_what_was_dropped(tmp_path: Path) -> None:
     lines = said.getvalue().splitlines()
     assert lines[0].split()[:3] == [f"{THIS_MONTH:%Y-%m}", "1", "rows"]
     assert lines[-1] == f"{LONG_AGO:%Y-%m}              1 rows in usage-{LONG_AGO:%Y-%m}.csv.gz"
+
+
+@pytest.mark.django_db(transaction=False)
+def test_the_table_is_made_in_partitions_and_as_one_again_without_a_loss() -> None:
+    tenant = make_tenant()
+    ids = {call(tenant, LONG_AGO), call(tenant, THIS_MONTH)}
+    rebuild = (Path(migrations.__path__[0]) / "0011_rebuild.sql").read_text()
+
+    def kind_and_names() -> tuple[str, set[str]]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT relkind FROM pg_class WHERE relname = 'billing_usagerecord'")
+            (kind,) = cursor.fetchone()
+            found = connection.introspection.get_constraints(cursor, "billing_usagerecord")
+        return kind, {name for name in found if "not_null" not in name}
+
+    in_partitions = kind_and_names()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET CONSTRAINTS ALL IMMEDIATE; {rebuild}")
+        cursor.execute("SELECT pg_temp.rebuild_usage(false)")
+        as_one = kind_and_names()
+        cursor.execute("SELECT pg_temp.rebuild_usage(true)")
+
+    assert (in_partitions[0], as_one[0]) == ("p", "r")
+    assert in_partitions[1] == as_one[1] == kind_and_names()[1]
+    assert set(UsageRecord.objects.values_list("pk", flat=True)) == ids
+    assert {partition_of(one) for one in ids} == {
+        partitions.table_of(LONG_AGO),
+        partitions.table_of(THIS_MONTH),
+    }
+    assert books.differences() == []
