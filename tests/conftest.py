@@ -172,6 +172,14 @@ def impatient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_retries(impatient_calls: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each call to a vendor be one request."""
+    from llm import attempts
+
+    monkeypatch.setattr(attempts, "POLICY", attempts.Policy(retries=0))
+
+
+@pytest.fixture
 def call(transactional_db: None) -> "Call":
     """A program's call, paid by a new organization."""
     from tests.llm_support import call_by
