@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing import books_sql
+from billing import books_sql, reports
 from billing.models import BookCheck
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ def differences() -> list[str]:
 def check(night: datetime | None = None) -> BookCheck:
     """Look all books over and keep the result; `night` for the one check of a night."""
     started_at, began_at = timezone.now(), time.monotonic()
-    found = differences()
+    found = [*differences(), *reports.differences()]
     if found:
         logger.error("billing.books_differ", count=len(found), first=found[0])
     return BookCheck.objects.create(

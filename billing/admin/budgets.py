@@ -10,10 +10,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from billing.models import Budget, BudgetPeriod
+from billing.models.budgets import CALENDAR, DIMENSIONS
 from billing.money import as_text
 from core.admin import ReadOnly
 
 A_YEAR = timedelta(days=366)
+FIXED = "This cannot be changed later, or what was counted would be wrong: add another budget."
 
 
 class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -21,8 +23,8 @@ class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-ar
 
     model = BudgetPeriod
     verbose_name_plural = "periods of the last year"
-    fields = ["starts_at", "ends_at", "spent", "held"]
-    readonly_fields = ["spent", "held"]
+    fields = ["starts_at", "ends_at", "spent", "held", "overrun"]
+    readonly_fields = ["spent", "held", "overrun"]
     ordering = ["-starts_at"]
     extra = 0
 
@@ -41,6 +43,10 @@ class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-ar
     def held(self, period: BudgetPeriod) -> str:
         return as_text(period.held_usd)
 
+    @admin.display(description="beyond what was held")
+    def overrun(self, period: BudgetPeriod) -> str:
+        return as_text(period.overrun_usd)
+
 
 @admin.register(Budget)
 class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -49,8 +55,7 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = [
         "name",
         "organization",
-        "user",
-        "api_key",
+        "counts",
         "period",
         "limit",
         "spent",
@@ -61,7 +66,8 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ]
     list_select_related = ["organization", "user", "api_key"]
     list_filter = ["organization", "period", "is_hard", "is_active"]
-    search_fields = ["name"]
+    search_fields = ["name", "prompt_name", "model", "tag"]
+    search_help_text = "Budget, prompt, model or tag"
     autocomplete_fields = ["organization", "user", "api_key"]
     readonly_fields = ["spent", "held", "room"]
     inlines = [BudgetPeriodInline]
@@ -69,13 +75,14 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ["name", "limit_usd", "is_hard", "is_active"]}),
         ("Now", {"fields": ["spent", "held", "room"]}),
         (
-            "Whose and when",
+            "Which calls it counts",
             {
-                "fields": ["organization", "user", "api_key", "period", "time_zone"],
-                "description": "With a user or a key it limits only what they spend. This cannot "
-                "be changed later: add another budget instead.",
+                "fields": DIMENSIONS,
+                "description": "All calls of the organization that have everything named here: "
+                "with a person and a tag, that person's calls with that tag. " + FIXED,
             },
         ),
+        ("When it starts anew", {"fields": CALENDAR, "description": FIXED}),
     )
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -87,9 +94,21 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [part for part in self.fieldsets or () if obj or part[0] != "Now"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Keep whose a budget is and its calendar: what it has counted would be wrong."""
-        fixed = ["organization", "user", "api_key", "period", "time_zone"] if obj else []
+        """Keep what a budget counts and its calendar: what it has counted would be wrong."""
+        fixed = [*DIMENSIONS, *CALENDAR] if obj else []
         return [*self.readonly_fields, *fixed]
+
+    @admin.display
+    def counts(self, budget: Budget) -> str:
+        """Say which calls of the organization it counts."""
+        named = {
+            "person": budget.user and budget.user.username,
+            "key": budget.api_key and budget.api_key.prefix,
+            "prompt": budget.prompt_name,
+            "model": budget.model,
+            "tag": budget.tag,
+        }
+        return ", ".join(f"{what} {name}" for what, name in named.items() if name) or "every call"
 
     @admin.display(ordering="limit_usd")
     def limit(self, budget: Budget) -> str:

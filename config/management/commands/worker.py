@@ -13,6 +13,8 @@ from django.db import DatabaseError, close_old_connections, connection
 import billing.alerts.delivering
 import billing.alerts.finding
 import billing.alerts.operations
+import billing.books
+import billing.reports.rollups
 import billing.retention.partitions
 import billing.sweeper
 import chat.services
@@ -28,9 +30,11 @@ Job = tuple[float, Callable[[], int]]
 # Each is safe to run in several workers at once. Seconds between two runs.
 HOUSEKEEPING: list[Job] = [
     (10.0, billing.sweeper.sweep),
+    (600.0, billing.books.check_nightly),
     (5.0, billing.alerts.finding.find),
     (60.0, billing.alerts.operations.find),
     (3600.0, billing.retention.partitions.make_ahead),
+    (15.0, billing.reports.rollups.roll_up),
     (5.0, chat.services.reap),
     (3600.0, llm.guardrails.decisions.remove_old),
     (600.0, llm.caching.semantic.remove_expired),
