@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from core.errors import own
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -70,7 +72,7 @@ class Batcher(Generic[Item, Result]):
                 future.cancel()
             raise
         except Exception as error:  # every caller of the batch must hear of it
-            results = [error] * len(batch)
+            results = [own(error) for _ in batch]
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():  # its caller went away
                 continue

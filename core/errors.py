@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from typing import TypeVar
+
+Error = TypeVar("Error", bound=Exception)
 
 
 class AppError(Exception):
@@ -59,3 +62,11 @@ class DependencyDown(AppError):
 
     def __init__(self, message: str, *, retry_after: float = 2.0) -> None:
         super().__init__(message, retry_after=retry_after)
+
+
+def own(error: Error) -> Error:
+    """Return the error for one of several who get it, with a traceback and a context of its own."""
+    twin = type(error).__new__(type(error), *error.args)
+    twin.__dict__.update(error.__dict__)
+    twin.__cause__ = error
+    return twin

@@ -137,3 +137,15 @@ async def test_nobody_waits_for_ever_when_the_work_is_cancelled() -> None:
         answers = await asyncio.gather(*map(batcher.submit, "ab"), return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 2
+
+
+async def test_what_all_get_is_an_error_of_their_own_for_each() -> None:
+    async def fail(_: Sequence[str]) -> Sequence[str]:
+        raise ValueError("all")
+
+    batcher = Batcher(fail)
+
+    errors = await asyncio.gather(*map(batcher.submit, "abc"), return_exceptions=True)
+
+    assert [str(error) for error in errors] == ["all"] * 3
+    assert len({id(error) for error in errors}) == 3

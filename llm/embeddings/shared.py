@@ -12,6 +12,7 @@ from itertools import islice
 from typing import cast
 
 from billing.pricing import TokenUsage
+from core.errors import own
 from core.loop_local import LoopLocal
 from llm import asking, metering
 from llm.asking import Failed, Turn
@@ -72,7 +73,7 @@ class Share:
         if isinstance(error, asyncio.CancelledError):
             self.made.cancel()
         else:
-            self.made.set_exception(error)
+            self.made.set_exception(own(error) if isinstance(error, Exception) else error)
 
 
 class Gathering:
@@ -137,7 +138,7 @@ async def _make(key: Key, shares: Sequence[Share]) -> None:
         if len(held) > 1 and isinstance(failed.error, OWN_FAULT):
             await asyncio.gather(*(_make(key, [share]) for share in held))
         for share in held:
-            share.fail(failed)
+            share.fail(Failed(own(failed.error), has_other_key=failed.has_other_key))
     except BaseException as error:
         for share in held:
             share.fail(error)
