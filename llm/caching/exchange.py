@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
+from core.repeating import Repeating
 from llm.caching import kept, pages
 from llm.caching.exact import Entry
 from llm.caching.pages import Page
@@ -161,16 +162,19 @@ class Follow:
     def __init__(self, key: str, exchange: "Exchange") -> None:
         self._key = key
         self._exchange = exchange
-        self._read: asyncio.Queue[Page | None] = asyncio.Queue()
+        self._read: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._from: bytes = b"-"
         self._sign_at = time.monotonic() + SIGN
         self._heard_at = time.monotonic()
         self._is_suspect = False
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """Yield page after page; the end without a last page means that the leader is gone."""
+        """Yield page after page; the end without a last page means that the leader is gone.
+
+        Raises `Unreadable`.
+        """
         while (page := await self._read.get()) is not None:
-            yield page
+            yield pages.decode(page)
 
     def errands(self, now: float) -> Iterator[Errand]:
         """Yield what is to be said to Redis now."""
@@ -192,7 +196,7 @@ class Follow:
         self._heard_at = time.monotonic()
         for number, fields in entries or ():
             self._from = b"(" + number
-            self._read.put_nowait(pages.decode(fields[b"page"]))
+            self._read.put_nowait(fields[b"page"])
         # The log is read before the lease is looked at: what the leader wrote last was not missed.
         if self._is_suspect and not entries:
             self.end()
@@ -209,7 +213,7 @@ class Exchange:
         self._id = uuid4().hex
         self._leads: dict[str, Lead] = {}
         self._follows: set[Follow] = set()
-        self._ticker: asyncio.Task[None] | None = None
+        self._ticker = Repeating(self._tick, seconds=TICK)
         # One batch at a time: what is written first arrives first.
         self._batcher: Batcher[Sequence[Command], Replies] = Batcher(_send)
 
@@ -229,14 +233,14 @@ class Exchange:
         if reply != CLAIMED:
             return None if reply == 1 else Lead(key, None)
         lead = self._leads[key] = Lead(key, self, holder)
-        self._look_after()
+        self._ticker.begin()
         return lead
 
     def follow(self, key: str) -> Follow:
         """Begin to read what the leader of this call writes, from its beginning."""
         follow = Follow(key, self)
         self._follows.add(follow)
-        self._look_after()
+        self._ticker.begin()
         return follow
 
     def unfollow(self, follow: Follow) -> None:
@@ -256,26 +260,24 @@ class Exchange:
 
     async def close(self) -> None:
         """Stop, when the event loop ends."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.wait([self._ticker])
+        await self._ticker.stop()
+        self._give_up()
         await self._batcher.drain()
 
-    def _look_after(self) -> None:
-        if self._ticker is None:
-            self._ticker = asyncio.get_running_loop().create_task(self._tick())
-
-    async def _tick(self) -> None:
+    async def _tick(self) -> bool:
         try:
-            while self._leads or self._follows:
-                await asyncio.sleep(TICK)
-                await self._run(list(self._errands(time.monotonic())))
-        finally:  # also when it fails: nobody is to wait for what is not read any more
-            self._ticker = None
-            for lead in self._leads.values():
-                lead.lose()
-            for follow in self._follows:
-                follow.end()
+            await self._run(list(self._errands(time.monotonic())))
+        except Exception:
+            self._give_up()
+            raise
+        return bool(self._leads or self._follows)
+
+    def _give_up(self) -> None:
+        """Let nobody wait for what is not read any more."""
+        for lead in self._leads.values():
+            lead.lose()
+        for follow in self._follows:
+            follow.end()
 
     def _errands(self, now: float) -> Iterator[Errand]:
         if self._leads:
@@ -318,8 +320,8 @@ async def _send(batches: Sequence[Sequence[Command]]) -> Sequence[Replies]:
     replies = await ask(send)
     if replies is None:
         return [None] * len(batches)
-    rest = iter(replies)
-    return [[next(rest) for _ in commands] for commands in batches]
+    coming = iter(replies)
+    return [[next(coming) for _ in commands] for commands in batches]
 
 
 def _ignore(_: Any) -> None:

@@ -12,20 +12,22 @@ from typing import Any, TypeVar
 
 import structlog
 
-from core.errors import AppError
+from core.errors import AppError, own
 from core.loop_local import LoopLocal
 from core.open_work import OpenWork
 from llm.caching import figures, pages
 from llm.caching.asked import Answer, Asked
 from llm.caching.exact import entry_of
-from llm.caching.exchange import SIGN, Lead, exchanges
+from llm.caching.exchange import SIGN, Follow, Lead, exchanges
 from llm.caching.kept import joined
+from llm.caching.pages import Unreadable
 from llm.errors import ConnectionFailed, ProviderError
 from llm.types import Delta, Event, Finished, KeptAnswer
 
 logger = structlog.get_logger(__name__)
 
 BROKEN_OFF = "The answer broke off: the process that made it is gone."
+UNREADABLE = "The answer broke off: another version of Parley makes it."
 MOST_TRIES = 2  # of a call that a vendor fails: each has its retries and fallbacks already
 
 Result = TypeVar("Result")
@@ -82,13 +84,13 @@ class Flight:
             for event in _gathered(news):
                 yield event
             if passenger.error is not None:
-                raise passenger.error
+                raise own(passenger.error)
             if position < len(self._events):
                 continue
             if not self.is_over:
                 await self._news.wait()
             elif self.error is not None:
-                raise self.error
+                raise own(self.error)
             else:
                 return
 
@@ -150,20 +152,28 @@ class Flight:
         """
         exchange = exchanges.get()
         follow = exchange.follow(self.key)
-        leader = ""
         try:
-            async with aclosing(follow.pages()) as read:
-                async for page in read:
-                    if self._events and page.leader != leader:
-                        break  # somebody else began anew
-                    leader = page.leader
-                    self._add(*pages.events_of(page))
-                    if page.failure is not None:
-                        return self._failed_elsewhere(page)
-                    if page.finished is not None:
-                        return True
+            return await self._take(follow)
+        except Unreadable:
+            if self._events:
+                raise ConnectionFailed(UNREADABLE) from None
         finally:
             exchange.unfollow(follow)
+        await self._make(Lead(self.key, None))
+        return True
+
+    async def _take(self, follow: Follow) -> bool:
+        leader = ""
+        async with aclosing(follow.pages()) as read:
+            async for page in read:
+                if self._events and page.leader != leader:
+                    break  # somebody else began anew
+                leader = page.leader
+                self._add(*pages.events_of(page))
+                if page.failure is not None:
+                    return self._failed_elsewhere(page)
+                if page.finished is not None:
+                    return True
         if self._events:
             raise ConnectionFailed(BROKEN_OFF)
         return False

@@ -14,6 +14,10 @@ from llm.types import Delta, Event, Finished, Started
 NOBODYS = UUID(int=0)  # whoever reads a page has a usage record of their own
 
 
+class Unreadable(Exception):
+    """Another version of Parley wrote the page."""
+
+
 class Failure(Struct, frozen=True):
     """An expected error, as far as it may be told."""
 
@@ -84,9 +88,9 @@ def encode(page: Page) -> bytes:
     return _encode(page)
 
 
-def decode(written: bytes) -> Page | None:
-    """Return the page; `None` where another version of Parley wrote it."""
+def decode(written: bytes) -> Page:
+    """Return the page, or raise `Unreadable`."""
     try:
         return _decode(written)
-    except msgspec.DecodeError:
-        return None
+    except msgspec.DecodeError as error:
+        raise Unreadable from error
