@@ -1,0 +1,124 @@
+"""A table of figures, as a page shows it and as a spreadsheet reads it."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from billing.money import as_text
+
+UNKNOWN = "–"
+
+
+class Kind(StrEnum):
+    """How a column's values are written."""
+
+    TEXT = "text"
+    COUNT = "count"
+    MONEY = "money"
+    SHARE = "share"
+    CHANGE = "change"
+    TIME = "time"  # milliseconds
+
+
+class Column(NamedTuple):
+    title: str
+    kind: Kind = Kind.COUNT
+
+
+class Cell(NamedTuple):
+    text: str
+    kind: str
+    title: str
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    values: Sequence[Any]
+    link: str = ""  # where its name leads
+    bar: float | None = None  # its part of the greatest, 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows below columns; the first column names the row."""
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    shown: int = 10  # rows on the page; the file has all
+    csv_link: str = ""
+    note: str = ""
+    lines: list[tuple[Row, list[Cell]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        lines = [(row, self._cells(row)) for row in self.rows[: self.shown]]
+        object.__setattr__(self, "lines", lines)
+
+    @property
+    def hidden(self) -> int:
+        return max(0, len(self.rows) - self.shown)
+
+    def _cells(self, row: Row) -> list[Cell]:
+        return [
+            Cell(shown(value, column.kind), column.kind, column.title, "" if at else row.link)
+            for at, (column, value) in enumerate(zip(self.columns, row.values, strict=True))
+        ]
+
+    def as_csv(self) -> str:
+        """Return it as comma separated values, with exact amounts."""
+        return to_csv([column.title for column in self.columns], [row.values for row in self.rows])
+
+
+_WRITTEN: dict[Kind, Callable[[Any], str]] = {
+    Kind.MONEY: as_text,
+    Kind.COUNT: lambda count: f"{count:,}",
+    Kind.SHARE: lambda share: f"{share:.1%}",
+    Kind.CHANGE: lambda change: f"{change:+.0%}",
+    Kind.TIME: lambda ms: f"{ms:,} ms" if ms < 1000 else f"{ms / 1000:,.1f} s",
+}
+
+
+def to_csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return comma separated values that no spreadsheet takes for formulas."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(head)
+    writer.writerows([_plain(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def shown(value: Any, kind: Kind) -> str:
+    """Return a value for people."""
+    if value is None:
+        return UNKNOWN
+    if kind == Kind.TEXT:
+        return shown_time(value) if isinstance(value, date) else str(value)
+    return _WRITTEN[kind](value)
+
+
+def shown_time(moment: date) -> str:
+    """Return a day, or an hour of it."""
+    if isinstance(moment, datetime):
+        return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
+    return f"{moment:%Y-%m-%d}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        return timezone.localtime(value).isoformat()
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
