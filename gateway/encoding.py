@@ -163,8 +163,11 @@ class ChunkEncoder:
 
 def whole(started: Started, deltas: Sequence[Delta], finished: Finished) -> bytes:
     """Return the body of an answer that is not streamed."""
-    if len(deltas) == 1 and deltas[0].raw is not None:
-        return deltas[0].raw
+    raw = deltas[0].raw if len(deltas) == 1 else None
+    if raw is not None and not finished.is_estimated:
+        return raw
+    if raw is not None and (relayed := _with_usage(raw, finished.usage)) is not None:
+        return relayed
     head = _head(started)
     message = WholeMessage(content="".join(delta.text for delta in deltas) or None)
     if calls := joined(call for delta in deltas for call in delta.tool_calls):
@@ -173,6 +176,15 @@ def whole(started: Started, deltas: Sequence[Delta], finished: Finished) -> byte
         message.reasoning_content = reasoning
     choice = WholeChoice(message=message, finish_reason=finished.finish_reason)
     return _encode(Whole(head.id, head.created, head.model, [choice], _usage(finished.usage)))
+
+
+def _with_usage(raw: bytes, usage: TokenUsage) -> bytes | None:
+    """Return the vendor's body with our own count; `None` where it cannot be read as JSON."""
+    try:
+        fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return _encode({**fields, "usage": _usage(usage)})
 
 
 def model(offer: ModelOffer) -> Model:

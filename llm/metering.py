@@ -19,7 +19,7 @@ from core.durations import milliseconds_since
 from core.errors import DependencyDown
 from core.ids import new_id
 from core.open_work import OpenWork
-from llm import tokens
+from llm import reported_usage, tokens
 from llm.errors import ContentFiltered, ProviderError
 from llm.routing.plan import Fitting
 from llm.types import Call, Delta, End, Finished, FinishReason
@@ -162,26 +162,43 @@ class Meter:
             self._renewal.cancel()
         if not self._is_held:
             return None  # nothing was taken and nobody was called
-        if (reported := self._reported()) is not None:
-            return await self._book(reported, is_estimated=False)
+        reported = self._reported()
+        if reported is not None and not self._is_doubtful(reported):
+            return await self._book_reported(reported)
         if not self._was_billed:
             return await self._book(NOTHING, is_estimated=False)
-        return await asyncio.shield(go_on(self._count_and_book()))
+        return await asyncio.shield(go_on(self._count_and_book(reported)))
 
     def _reported(self) -> TokenUsage | None:
         """Return the vendor's own figures, where it gives any that can be."""
         usage = self._end.usage if self._end is not None else None
-        if usage is None or not usage.is_bookable:
-            return None
-        tokens.learn(self._attempt.model_served, self._comparable_tokens, usage.total_input)
-        return usage
+        return usage if usage is not None and usage.is_bookable else None
 
-    async def _count_and_book(self) -> Finished | None:
-        """Book our own count of what was sent and received."""
+    def _is_doubtful(self, reported: TokenUsage) -> bool:
+        answer = "".join((*self._text, *self._reasoning))
+        return reported_usage.is_doubtful(
+            reported, input_tokens=self._comparable_tokens, answer=answer
+        )
+
+    async def _book_reported(self, usage: TokenUsage) -> Finished | None:
+        tokens.learn(self._attempt.model_served, self._comparable_tokens, usage.total_input)
+        return await self._book(usage, is_estimated=False)
+
+    async def _count_and_book(self, reported: TokenUsage | None) -> Finished | None:
+        """Book our own count of what was sent and received, unless the report can be true."""
+        model = self._attempt.model_served
+        text = await tokens.count_soon("".join(self._text), model)
+        reasoning = await tokens.count_soon("".join(self._reasoning), model)
+        if reported is not None:
+            if reported_usage.can_be(
+                reported, input_tokens=self._comparable_tokens, output_tokens=text + reasoning
+            ):
+                return await self._book_reported(reported)
+            logger.warning("llm.usage_not_believed", usage_id=str(self.usage_id), model=model)
         usage = TokenUsage(
             input_tokens=self._attempt.input_tokens,
-            output_tokens=await self._count(self._text),
-            reasoning_tokens=await self._count(self._reasoning),
+            output_tokens=tokens.corrected(text, model),
+            reasoning_tokens=tokens.corrected(reasoning, model),
         )
         return await self._book(usage, is_estimated=True)
 

@@ -201,6 +201,7 @@ class KeptAnswer(Struct, frozen=True, kw_only=True):
     is_streamed: bool  # whether `delta.raw` is frames of a stream or a whole body
     finish_reason: FinishReason
     usage: TokenUsage
+    is_estimated: bool = False  # the usage is our own count
     cost_usd: Decimal | None  # what it cost when it was made
     kept_at: float  # seconds since the epoch
 

@@ -30,6 +30,7 @@ def answer_of(events: Sequence[Event], *, is_streamed: bool) -> KeptAnswer | Non
         is_streamed=is_streamed,
         finish_reason=finished.finish_reason,
         usage=finished.usage,
+        is_estimated=finished.is_estimated,
         cost_usd=finished.cost_usd,
         kept_at=time.time(),
     )

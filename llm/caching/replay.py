@@ -36,6 +36,6 @@ async def replay(
     yield Finished(
         finish_reason=found.finish_reason,
         usage=found.usage,
-        is_estimated=False,
+        is_estimated=found.is_estimated,
         cost_usd=metering.NO_COST,
     )

@@ -15,6 +15,7 @@ from llm.providers.openai_wire import (
     read_chunk,
     read_ordinary_chunks,
     token_usage,
+    without_usage,
 )
 from llm.providers.sse import SseParser, encode
 from llm.providers.surrogates import Halves
@@ -107,7 +108,7 @@ class ChunkReader:
                 return
             self._note(chunk)
             if chunk.choices:
-                yield event, chunk.choices
+                yield event if chunk.usage is None else without_usage(event), chunk.choices
 
     def _note(self, chunk: Chunk) -> None:
         """Remember what a chunk says about the answer as a whole."""

@@ -1,5 +1,6 @@
 """What is read of OpenAI's answers: text, tool calls, why it ended, what it took. Nothing else."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,7 @@ class Chunk(Struct):
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
+_encode = msgspec.json.Encoder().encode
 _decode_many = msgspec.json.Decoder(list[Chunk]).decode
 
 
@@ -235,6 +237,16 @@ def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
         ),
         has_content=has_content,
     )
+
+
+def without_usage(document: bytes) -> bytes:
+    """Return a chunk as it was, but for its figures: whoever asks for them gets ours at the end."""
+    try:
+        fields: dict[str, Any] = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    except classify.UNREADABLE:  # half of a character that was cut in two
+        fields = json.loads(document)
+        return json.dumps({**fields, "usage": None}).encode()
+    return _encode({**fields, "usage": None})
 
 
 def finish_reason(provider: str, reason: str | None) -> FinishReason:
