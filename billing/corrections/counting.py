@@ -5,7 +5,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import BigIntegerField, F, Func, Model, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, F, Func, Model, Q, QuerySet, Sum, Value
 
 from billing.models import (
     Adjustment,
@@ -86,7 +86,9 @@ def _posted(budget: Budget, period: BudgetPeriod) -> QuerySet[Adjustment]:
         correction__state=CorrectionState.POSTED
     )
     if period.starts_at > BEGINNING:
-        posted = posted.filter(day__gte=period.starts_at.astimezone(zone).date())
+        first = period.starts_at.astimezone(zone).date()
+        posted = posted.filter(Q(at=None, day__gte=first) | Q(at__gte=period.starts_at))
     if period.ends_at is not None:
-        posted = posted.filter(day__lt=period.ends_at.astimezone(zone).date())
+        after = period.ends_at.astimezone(zone).date()
+        posted = posted.filter(Q(at=None, day__lt=after) | Q(at__lt=period.ends_at))
     return posted

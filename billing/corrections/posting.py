@@ -132,7 +132,7 @@ def _counts(budget: Budget, row: Adjustment) -> bool:
 
 def _period_of(budget: Budget, row: Adjustment) -> BudgetPeriod | None:
     """Return the period with the adjustment's day, if it is open: a later one counts it itself."""
-    noon = datetime.combine(row.day, time(12), ZoneInfo(budget.time_zone))
-    starts_at = period_at(noon, kind=budget.period, time_zone=budget.time_zone).starts_at
+    moment = row.at or datetime.combine(row.day, time(12), ZoneInfo(budget.time_zone))
+    starts_at = period_at(moment, kind=budget.period, time_zone=budget.time_zone).starts_at
     rows = [period for period in budget.periods.all() if period.starts_at == starts_at]
     return rows[0] if rows else None

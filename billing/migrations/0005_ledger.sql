@@ -57,6 +57,9 @@ DECLARE
     period_id bigint;
     room numeric;
     i int;
+    -- Of the holds: which months' partitions are opened to look for them.
+    lowest_id uuid;
+    highest_id uuid;
     budget record;
     settled record;
     asked record;
@@ -195,6 +198,8 @@ BEGIN
     IF holds IS NOT NULL AND current_ids = '{}' THEN
         taken_on := array_fill('{}'::text, ARRAY[json_array_length(holds)]);
     ELSIF holds IS NOT NULL THEN
+        SELECT min(id::text)::uuid, max(id::text)::uuid INTO lowest_id, highest_id
+        FROM json_to_recordset(holds) AS h (id uuid);
         FOR asked IN
             WITH of_now AS MATERIALIZED (
                 SELECT p.id AS period_id, p.ends_at, b.id, b.organization_id, b.user_id,
@@ -222,7 +227,10 @@ BEGIN
                 AND (b.model = '' OR b.model = h.model_asked)
                 AND (b.tag = '' OR b.tag = ANY (h.tags))
             -- What is known was written by a commit whose answer was lost. (OFFSET: looked up by key.)
-            WHERE NOT EXISTS (SELECT FROM billing_usagerecord AS u WHERE u.id = h.id OFFSET 0)
+            WHERE NOT EXISTS (
+                SELECT FROM billing_usagerecord AS u
+                WHERE u.id = h.id AND u.id BETWEEN lowest_id AND highest_id OFFSET 0
+            )
             ORDER BY h.number, b.id
         LOOP
             IF asked.number > hold_number THEN

@@ -52,6 +52,7 @@ class Migration(migrations.Migration):
                 ('correction', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='adjustments', to='billing.correction')),
                 ('organization', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjustments', to='accounts.organization')),
                 ('day', models.DateField(help_text="The day it belongs to, in each budget's own calendar.")),
+                ('at', models.DateTimeField(null=True)),
                 ('amount_usd', billing.models.corrections.SignedUsdField(decimal_places=12, help_text='Negative: less was spent.', max_digits=20, verbose_name='amount, USD')),
                 ('user_id', models.BigIntegerField(null=True)),
                 ('user_name', models.CharField(blank=True, max_length=150)),

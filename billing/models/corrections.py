@@ -82,6 +82,8 @@ class Adjustment(models.Model):
     correction = models.ForeignKey(Correction, models.CASCADE, related_name="adjustments")
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="adjustments")
     day = models.DateField(help_text="The day it belongs to, in each budget's own calendar.")
+    # The moment it belongs to, where it is known: then the day is that of UTC, and only shown.
+    at = models.DateTimeField(null=True)
     amount_usd = SignedUsdField("amount, USD", help_text="Negative: less was spent.")
     user_id = models.BigIntegerField(null=True)
     user_name = models.CharField(max_length=150, blank=True)
