@@ -1,0 +1,95 @@
+"""Calls that nobody can price: their model has no price, or their price has no rate for them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, F, Func, JSONField, Max, Min, Q, QuerySet, Sum
+from django.db.models.functions import JSONObject
+from django.utils import timezone
+
+from billing.models import UsageRecord, UsageState
+
+DAYS = 90  # how far back is looked
+TOKENS = (
+    F("input_tokens")
+    + F("cached_input_tokens")
+    + F("cache_write_tokens")
+    + F("output_tokens")
+    + F("reasoning_tokens")
+    + F("audio_input_tokens")
+    + F("audio_output_tokens")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """What one model was asked that has no price, or no rate for it."""
+
+    provider: str
+    model: str
+    asked: str  # the name that callers used
+    service_tier: str
+    calls: int
+    tokens: int
+    since: datetime
+    until: datetime
+
+    @property
+    def priced_as(self) -> str:
+        """Return the name to set a price for: vendors add a date to the name that was asked for."""
+        return self.asked if self.model.startswith(self.asked) else self.model
+
+    @property
+    def query(self) -> str:
+        """Return the end of an address that begins a price for the model."""
+        return "?" + urlencode({"provider": self.provider, "model": self.priced_as})
+
+
+def models_without_price() -> list[Unpriced]:
+    """Return the models of the last 90 days that were called without a price, the most used first.
+
+    A call that failed before it cost anything needs no price.
+    """
+    return _grouped(_calls().filter(price__isnull=True, cost_usd=None))
+
+
+def tiers_without_rate() -> list[Unpriced]:
+    """Return the models of the last 90 days that were served in tiers their price did not know."""
+    served = Func(
+        JSONObject(service_tier=F("service_tier")),
+        function="jsonb_build_array",
+        output_field=JSONField(),
+    )
+    is_unknown = ~Q(price__has_key="tiers") | ~Q(price__tiers__contains=served)
+    calls = _calls().filter(is_unknown, price__isnull=False)
+    return _grouped(calls.exclude(service_tier=""))
+
+
+def audio_without_rate() -> list[Unpriced]:
+    """Return the models of the last 90 days that heard or spoke without a rate for it."""
+    is_unheard = Q(audio_input_tokens__gt=0) & ~Q(price__has_key="audio_input_usd")
+    is_unspoken = Q(audio_output_tokens__gt=0) & ~Q(price__has_key="audio_output_usd")
+    return _grouped(_calls().filter(is_unheard | is_unspoken, price__isnull=False))
+
+
+def _calls() -> QuerySet[UsageRecord]:
+    begin = timezone.now() - timedelta(days=DAYS)
+    settled = UsageRecord.objects.filter(state=UsageState.SETTLED, started_at__gte=begin)
+    return settled.filter(is_cache_hit=False)
+
+
+def _grouped(calls: QuerySet[UsageRecord]) -> list[Unpriced]:
+    rows: Any = (
+        calls.values("provider", "service_tier", model=F("model_served"), asked=F("model_asked"))
+        .order_by()
+        .annotate(
+            calls=Count("pk"),
+            tokens=Sum(TOKENS),
+            since=Min("started_at"),
+            until=Max("started_at"),
+        )
+        .order_by("-calls", "provider", "model", "asked")
+    )
+    return [Unpriced(**row) for row in rows]
