@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.db import connections
 from pytest_django import Settings
 
@@ -201,8 +202,10 @@ def test_a_name_with_markup_is_shown_as_it_is(
     assert "&lt;!channel&gt; &amp; &lt;b&gt;" in json.loads(receiver.requests[0].body)["text"]
     [sent] = mail.outbox
     assert "<!channel> & <b>: 80%" in str(sent.body)
-    assert "&lt;b&gt;: 80%" in str(sent.alternatives[0][0])  # type: ignore[attr-defined]
-    assert "<b>" not in str(sent.alternatives[0][0])  # type: ignore[attr-defined]
+    assert isinstance(sent, EmailMultiAlternatives)
+    shown = str(sent.alternatives[0][0])
+    assert "&lt;!channel&gt; &amp; &lt;b&gt;: 80%" in shown
+    assert "<b>" not in shown
 
 
 def test_an_email_keeps_its_id_in_each_attempt(

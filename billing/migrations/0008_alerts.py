@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             name='AlertRule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('thresholds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)]), blank=True, default=list, help_text='Percent of the limit, with commas between: 50, 80, 100. What is spent counts, not what is held.', size=None)),
+                ('thresholds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)]), blank=True, default=list, size=None)),
                 ('on_forecast', models.BooleanField(default=True, help_text='Also when, at the pace so far, the limit will be exceeded before the period ends. Not in the first tenth of a period, and not for a budget without an end.', verbose_name='on forecast')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('changed_at', models.DateTimeField(auto_now=True)),
@@ -100,6 +100,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='alertrule',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('thresholds', []), _negated=True), ('on_forecast', True), _connector='OR'), name='alert_rule_has_a_reason'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('thresholds', []), _negated=True), ('on_forecast', True), _connector='OR'), name='alert_rule_has_a_reason', violation_error_message='Give a threshold, or tell of the forecast.'),
         ),
     ]

@@ -13,6 +13,8 @@ from accounts.models import Organization
 from billing.models.budgets import Budget
 from core.ids import new_id
 
+MOST_PERCENT = 1000
+
 
 class ChannelKind(models.TextChoices):
     EMAIL = "email", "E-mail"
@@ -71,12 +73,10 @@ class AlertRule(models.Model):
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="alert_rules")
     thresholds = ArrayField(
         models.PositiveSmallIntegerField(
-            validators=[MinValueValidator(1), MaxValueValidator(1000)]
+            validators=[MinValueValidator(1), MaxValueValidator(MOST_PERCENT)]
         ),
         default=list,
         blank=True,
-        help_text="Percent of the limit, with commas between: 50, 80, 100. "
-        "What is spent counts, not what is held.",
     )
     on_forecast = models.BooleanField(
         "on forecast",
@@ -93,7 +93,9 @@ class AlertRule(models.Model):
         ordering = ["budget", "pk"]
         constraints = [
             models.CheckConstraint(
-                condition=~Q(thresholds=[]) | Q(on_forecast=True), name="alert_rule_has_a_reason"
+                condition=~Q(thresholds=[]) | Q(on_forecast=True),
+                name="alert_rule_has_a_reason",
+                violation_error_message="Give a threshold, or tell of the forecast.",
             )
         ]
 
