@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from billing.ledger import Settlement
-from llm import asking, tokens
-from llm.asking import Turn
+from llm import tokens
+from llm.attempts import retrying
+from llm.attempts.retrying import Turn
 from llm.providers import Provider
 from llm.providers.base import Moderator, Verdict
 from llm.routing import inputs, routes
@@ -32,12 +33,12 @@ async def check(text: str, *, model: str, call: Call) -> Moderation:
         return Moderation(flagged=False)
     route = await routes.find(model, call.principal)
     counts = {one.model: await tokens.count_soon(text, one.model) for one in route.deployments}
-    plan = await inputs.plan(route, call, lambda name: (counts[name], counts[name]), Moderator)
+    plan = await inputs.plan_for(route, call, lambda name: (counts[name], counts[name]), Moderator)
 
     async def attempt(turn: Turn) -> tuple[Verdict, Settlement | None]:
         return await _moderate(text, model, call, turn)
 
-    verdict = await asking.ask(call, plan, attempt)
+    verdict = await retrying.first_success(call, plan, attempt)
     return Moderation(flagged=verdict.is_flagged, categories=verdict.categories)
 
 
@@ -50,7 +51,7 @@ async def _moderate(
         verdict = await cast(Moderator, provider).moderate(text, deployment)
         return verdict, [End(finish_reason="stop")]
 
-    meter = await asking.meter_for(call, turn, model=model)
+    meter = await retrying.meter_for(call, turn, model=model)
     await meter.hold()
-    verdict, _ = await asking.booked(deployment, [meter], work)
+    verdict, _ = await retrying.booked(deployment, [meter], work)
     return verdict, meter.settlement

@@ -25,9 +25,9 @@ POLICY = Policy()
 
 async def stream(request: ChatRequest, call: Call, plan: Plan) -> AsyncGenerator[Event, None]:
     """Yield the answer of the first deployment that gives one; each attempt has its own books."""
-    asking = Asking(request, call, plan)
+    search = Search(request, call, plan)
     try:
-        async with await asking.first_to_speak() as attempt:
+        async with await search.first_to_speak() as attempt:
             yield attempt.started
             item, answer, meter = attempt.first, attempt.answer, attempt.meter
             while isinstance(item, Delta):
@@ -36,16 +36,16 @@ async def stream(request: ChatRequest, call: Call, plan: Plan) -> AsyncGenerator
                 item = await anext(answer)
             meter.finished(item)
     except BaseException as error:
-        asking.complete(error)
+        search.complete(error)
         raise
-    asking.complete(None)
+    search.complete(None)
     if item.raw is not None:
         yield Delta(raw=item.raw)
     if attempt.finished is not None:
         yield attempt.finished
 
 
-class Asking:
+class Search:
     """One request, from deployment to deployment until one speaks."""
 
     def __init__(self, request: ChatRequest, call: Call, plan: Plan) -> None:

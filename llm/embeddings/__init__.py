@@ -10,8 +10,9 @@ from asgiref.sync import sync_to_async
 from billing.ledger import Settlement
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
-from llm import asking, tokens
-from llm.asking import Turn
+from llm import tokens
+from llm.attempts import retrying
+from llm.attempts.retrying import Turn
 from llm.embeddings import shared
 from llm.embeddings.shared import MOST_INPUTS, MOST_TOKENS, Embedded, Part
 from llm.providers.base import Embedder
@@ -71,8 +72,8 @@ async def _embed(part: Part, route: Route, counts: Counts, chunk: slice) -> Embe
         embedded = await shared.embed(part, turn)
         return embedded, embedded.meter.settlement
 
-    plan = await inputs.plan(route, part.call, count, Embedder)
-    return await asking.ask(part.call, plan, attempt)
+    plan = await inputs.plan_for(route, part.call, count, Embedder)
+    return await retrying.first_success(part.call, plan, attempt)
 
 
 def _check(texts: Sequence[str], dimensions: int | None) -> None:

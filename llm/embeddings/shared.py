@@ -14,8 +14,9 @@ from typing import cast
 from billing.pricing import TokenUsage
 from core.errors import own
 from core.loop_local import LoopLocal
-from llm import asking, metering
-from llm.asking import Failed, Turn
+from llm import metering
+from llm.attempts import retrying
+from llm.attempts.retrying import Failed, Turn
 from llm.errors import ContentFiltered, ContextTooLong, RequestRefused
 from llm.metering import Meter
 from llm.providers import Deployment, Provider
@@ -63,7 +64,7 @@ class Share:
         return self.turn.fitting.input_tokens
 
     async def hold(self) -> Meter:
-        meter = await asking.meter_for(self.part.call, self.turn, model=self.part.model)
+        meter = await retrying.meter_for(self.part.call, self.turn, model=self.part.model)
         await meter.hold()
         return meter
 
@@ -165,7 +166,7 @@ async def _ask(key: Key, held: dict[Share, Meter]) -> None:
         made = await cast(Embedder, provider).embed(texts, deployment, dimensions)
         return made, _ends(made, [share.tokens for share in held])
 
-    made, bills = await asking.booked(deployment, list(held.values()), work)
+    made, bills = await retrying.booked(deployment, list(held.values()), work)
     vectors = iter(made.vectors)
     for (share, meter), bill in zip(held.items(), bills, strict=True):
         own = tuple(islice(vectors, len(share.part.texts)))

@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from random import Random
 
-from billing import prices
 from core.errors import InvalidRequest
-from llm import health
 from llm.errors import ContextTooLong
 from llm.models import StepRole, Strategy
 from llm.providers import can
 from llm.routing.fitting import Candidate, Fitting, Lack
-from llm.routing.plan import NOBODY_CALLED, Plan, fittings, shortlist
+from llm.routing.plan import (
+    NO_PRICES,
+    NOBODY_CALLED,
+    Plan,
+    fittings,
+    prices_of,
+    recent,
+    shortlist,
+)
 from llm.routing.routes import Route, Step
 from llm.routing.strategies import Facts
 from llm.types import Call
@@ -21,7 +27,7 @@ Count = Callable[[str], tuple[int, int]]
 _random = Random()  # noqa: S311 - it draws lots, not secrets
 
 
-async def plan(route: Route, call: Call, count: Count, ability: type) -> Plan:
+async def plan_for(route: Route, call: Call, count: Count, ability: type) -> Plan:
     """Return who can take the texts, in the order of the route's strategy.
 
     `ability` is the protocol that its provider must have. Raises `InvalidRequest` where none has
@@ -55,14 +61,10 @@ def _measured(step: Step, total: int, longest: int) -> Candidate:
 
 async def _facts(route: Route, candidates: list[Candidate]) -> Facts:
     if len(candidates) == 1:
-        return Facts(NOBODY_CALLED, {}, _random)
-    known = {}
-    if route.strategy == Strategy.CHEAPEST:
-        for one in candidates:
-            deployment = one.step.deployment
-            price = await prices.price_for(deployment.provider, deployment.model)
-            known[deployment.id] = price
-    return Facts(health.snapshot(), known, _random)
+        return Facts(NOBODY_CALLED, NO_PRICES, _random)
+    is_by_price = route.strategy == Strategy.CHEAPEST
+    known = await prices_of([one.step for one in candidates]) if is_by_price else NO_PRICES
+    return Facts(recent.snapshot(), known, _random)
 
 
 def _too_long(route: Route, candidates: list[Candidate], count: Count) -> ContextTooLong:

@@ -42,7 +42,7 @@ class Recent:
         return self._seen
 
 
-_recent = Recent()
+recent = Recent()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -90,14 +90,14 @@ async def make(request: ChatRequest, call: Call, route: Route) -> Plan:
     100,000 tokens and silently gets 4,096 would take a cut answer for a whole one.
     """
     # A single step is first whatever it does.
-    doing = _recent.snapshot() if len(route.steps) > 1 else NOBODY_CALLED
+    doing = recent.snapshot() if len(route.steps) > 1 else NOBODY_CALLED
     return decide(await consider(request, call, route, doing))
 
 
 async def consider(request: ChatRequest, call: Call, route: Route, doing: Doing) -> Considered:
     """Return how each step of the route stands to the request; ask nobody and hold nothing."""
     steps = [step for step in route.steps if step.is_for(call.task)]
-    known = await _prices(steps) if _needs_prices(route) else NO_PRICES
+    known = await prices_of(steps) if _needs_prices(route) else NO_PRICES
     facts = Facts(doing, known, _random)
     by_role: dict[str, list[Candidate]] = {}
     for candidate in await fit(request, steps, known):
@@ -124,11 +124,8 @@ def decide(considered: Considered) -> Plan:
     )
 
 
-def _needs_prices(route: Route) -> bool:
-    return route.strategy == Strategy.CHEAPEST or settings.UNPRICED_MODELS == "refuse"
-
-
-async def _prices(steps: Sequence[Step]) -> Prices:
+async def prices_of(steps: Sequence[Step]) -> Prices:
+    """Return what each step's deployment costs; `None`: it has no price."""
     return {
         step.deployment.id: await prices.price_for(step.deployment.provider, step.deployment.model)
         for step in steps
@@ -148,3 +145,7 @@ def shortlist(candidates: Sequence[Candidate], route: Route, facts: Facts) -> Sh
 
 def fittings(ranked: Sequence[Ranked]) -> tuple[Fitting, ...]:
     return tuple([one.fitting for one in ranked])
+
+
+def _needs_prices(route: Route) -> bool:
+    return route.strategy == Strategy.CHEAPEST or settings.UNPRICED_MODELS == "refuse"

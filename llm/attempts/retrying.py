@@ -17,13 +17,15 @@ from llm import attempts, credentials, events
 from llm.attempts.turns import Turn, Turns
 from llm.errors import STOPPED, ModelUnpriced, ProviderError
 from llm.metering import Meter, attempt_for
-from llm.providers import Deployment, Provider, provider_for
+from llm.providers import Connection, Deployment, Provider, provider_for
 from llm.routing.plan import Plan
 from llm.types import Call, End, Finished
 
-__all__ = ["Failed", "Turn", "ask", "booked", "meter_for"]
+__all__ = ["Failed", "Turn", "booked", "first_success", "meter_for"]
 
 Result = TypeVar("Result")
+
+Work = Callable[[Turn], Awaitable[tuple[Result, Settlement | None]]]
 
 
 class Failed(Exception):
@@ -35,9 +37,7 @@ class Failed(Exception):
         self.has_other_key = has_other_key
 
 
-async def ask(
-    call: Call, plan: Plan, attempt: Callable[[Turn], Awaitable[tuple[Result, Settlement | None]]]
-) -> Result:
+async def first_success(call: Call, plan: Plan, attempt: Work[Result]) -> Result:
     """Return what the first attempt that succeeds returns; raise why none has.
 
     `attempt` returns its result and what was booked for it, or raises `Failed`.
@@ -46,14 +46,8 @@ async def ask(
     started_at = time.monotonic()
     settlement, failure = None, None
     try:
-        while True:
-            turn = await turns.next()
-            events.attempt(call, plan.alias, turn.fitting.deployment, turn.number)
-            try:
-                result, settlement = await _once(turn, attempt)
-                return result
-            except Failed as failed:
-                await turns.after(failed.error, has_other_key=failed.has_other_key)
+        result, settlement = await _until_success(call, plan, turns, attempt)
+        return result
     except BaseException as error:
         failure = error
         raise
@@ -93,13 +87,7 @@ async def booked(
         for meter, end in zip(meters, ends, strict=True):
             meter.finished(end)
     except ProviderError as error:
-        has_other_key = False
-        if connection is not None:
-            error.hide(connection.api_key)
-            has_other_key = credentials.set_aside(deployment, connection, error)
-        for meter in meters:
-            meter.failed(error)
-        raise Failed(error, has_other_key=has_other_key) from error
+        raise _failed(deployment, connection, meters, error) from error
     except STOPPED:
         for meter in meters:
             meter.stopped()
@@ -109,9 +97,35 @@ async def booked(
     return result, finished
 
 
-async def _once(
-    turn: Turn, attempt: Callable[[Turn], Awaitable[tuple[Result, Settlement | None]]]
+def _failed(
+    deployment: Deployment,
+    connection: Connection | None,
+    meters: Sequence[Meter],
+    error: ProviderError,
+) -> Failed:
+    """Note that the call failed, in the books and for its key; return what is raised."""
+    has_other_key = False
+    if connection is not None:
+        error.hide(connection.api_key)
+        has_other_key = credentials.set_aside(deployment, connection, error)
+    for meter in meters:
+        meter.failed(error)
+    return Failed(error, has_other_key=has_other_key)
+
+
+async def _until_success(
+    call: Call, plan: Plan, turns: Turns, attempt: Work[Result]
 ) -> tuple[Result, Settlement | None]:
+    while True:
+        turn = await turns.next()
+        events.attempt(call, plan.alias, turn.fitting.deployment, turn.number)
+        try:
+            return await _once(turn, attempt)
+        except Failed as failed:
+            await turns.after(failed.error, has_other_key=failed.has_other_key)
+
+
+async def _once(turn: Turn, attempt: Work[Result]) -> tuple[Result, Settlement | None]:
     """Make the attempt and tell the breaker how it went."""
     started_at = time.monotonic()
     try:
