@@ -18,6 +18,8 @@ from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db
 
+NO_TIERS = {"tiers-TOTAL_FORMS": "0", "tiers-INITIAL_FORMS": "0"}
+
 
 @pytest.fixture
 def tenant() -> Tenant:
@@ -99,7 +101,7 @@ def test_adding_a_price_ends_the_one_before(staff: Client) -> None:
     first = prices.set_price(
         provider="acme", model="m", input_usd=Decimal(1), output_usd=Decimal(2)
     )
-    form = {"provider": "acme", "model": "m", "input_usd": "0.15", "output_usd": "0.6"}
+    form = {"provider": "acme", "model": "m", "input_usd": "0.15", "output_usd": "0.6", **NO_TIERS}
 
     staff.post(page("price_add"), form)
 
@@ -112,7 +114,7 @@ def test_adding_a_price_ends_the_one_before(staff: Client) -> None:
 
 
 def test_a_negative_price_is_refused_at_the_field(staff: Client) -> None:
-    form = {"provider": "acme", "model": "m", "input_usd": "-1", "output_usd": "1"}
+    form = {"provider": "acme", "model": "m", "input_usd": "-1", "output_usd": "1", **NO_TIERS}
 
     response = staff.post(page("price_add"), form)
 
