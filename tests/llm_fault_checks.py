@@ -18,7 +18,7 @@ from tests.llm_faults import Fault, Form, Table
 from tests.llm_support import ask, collect
 from tests.vendor import FakeVendor, deaf_address
 
-AT_ONCE = 8
+AT_ONCE = 16
 NOBODY = "http://127.0.0.1:1"
 
 

@@ -26,7 +26,7 @@ BOTH: tuple[Form, ...] = ("streamed", "whole")
 STREAMED: tuple[Form, ...] = ("streamed",)
 WHOLE: tuple[Form, ...] = ("whole",)
 # Long enough for a busy machine to have sent the call by then.
-SHORT = {"first_token_seconds": 0.5, "idle_seconds": 0.5, "total_seconds": 0.5}
+SHORT = {"first_token_seconds": 1.0, "idle_seconds": 1.0, "total_seconds": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +210,7 @@ STREAMS = {
     "reset after two words": _after_two_words("reset", errors.ConnectionFailed),
     "ended without an end": _after_two_words("end", errors.ConnectionFailed),
     "stalled after two words": _after_two_words(
-        "stall", errors.TimedOut, timeouts={"idle_seconds": 0.3}
+        "stall", errors.TimedOut, timeouts={"idle_seconds": 1.0}
     ),
     "nonsense after two words": _after_two_words("malformed", errors.MalformedAnswer),
     "error after two words": _after_two_words("error", errors.ServerError),
@@ -221,7 +221,7 @@ STREAMS = {
         is_at_least=True,
         forms=STREAMED,
         has_spoken=True,
-        timeouts={"total_seconds": 0.3},
+        timeouts={"total_seconds": 1.5},
     ),
 }
 

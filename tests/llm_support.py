@@ -1,7 +1,7 @@
 """What tests of the model layer share: who calls, what is asked, what is in the books."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import pytest
@@ -33,6 +33,15 @@ async def collect(request: ChatRequest, call: Call) -> list[Event]:
     """Return all events of an answer."""
     async with aclosing(service.stream(request, call)) as events:
         return [event async for event in events]
+
+
+async def until_said(events: AsyncGenerator[Event, None], text: str) -> list[Event]:
+    """Return the events until so much has been said, in however many pieces it comes."""
+    seen: list[Event] = []
+    while text_of(seen) != text:
+        assert text.startswith(text_of(seen))
+        seen.append(await anext(events))
+    return seen
 
 
 def text_of(events: list[Event]) -> str:

@@ -35,9 +35,10 @@ def test_a_signal_ends_everything_that_was_started() -> None:
     supervisor.start("two", SLEEPER)
     timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM])
 
-    timer.start()
     with stop_signals(), pytest.raises(Stopped):
+        timer.start()  # here, or a slow start would end the tests themselves
         supervisor.wait()
+    timer.join()
     supervisor.stop()
 
     assert alive(before) == set()

@@ -60,7 +60,7 @@ def test_a_header_made_to_be_slow_is_read_at_once(control: str) -> None:
 
     assert wish.seconds == cache_control.LONGEST
     assert wish.max_age in (None, cache_control.LONGEST)
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 5  # going back for each character would take minutes
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ NUMBERS = (3, 1, 2)
 
 async def test_results_come_in_the_order_of_completion() -> None:
     begun: list[int] = []
+    may_end = {number: asyncio.Event() for number in range(1, 5)}
+    may_end[1].set()
 
     async def work(number: int) -> int:
         begun.append(number)
-        await asyncio.sleep(number / 50)
+        await may_end[number].wait()
+        asyncio.get_running_loop().call_later(0.01, may_end[number + 1].set)
         return number * 10
 
     async with aclosing(run_all(NUMBERS, work, concurrency=3)) as done:

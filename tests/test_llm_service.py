@@ -10,15 +10,24 @@ from msgspec.structs import replace
 from pytest_django import Settings
 
 from billing.errors import BudgetExceeded
-from billing.models import Budget
+from billing.models import Budget, UsageRecord
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
 from llm import service
 from llm.errors import ContextTooLong, ModelNotFound, ModelUnpriced
 from llm.models import Route
-from llm.types import Call, Delta, Event, Finished, Started
-from tests.llm_support import MARKS, ask, collect, eventually, recorded, text_of
-from tests.vendor import Answer, FakeVendor
+from llm.types import Call, Delta, Finished, Started
+from tests.llm_support import (
+    MARKS,
+    PATIENCE,
+    ask,
+    collect,
+    eventually,
+    recorded,
+    text_of,
+    until_said,
+)
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = MARKS
 
@@ -117,12 +126,11 @@ async def test_a_stopped_stream_ends_the_vendors_work_and_is_charged(
     vendor: FakeVendor, call: Call
 ) -> None:
     await vendor.aserve()
-    vendor.script(Answer(text="one two three four five six", pause=0.05))
+    vendor.script(Answer(text="one two three four five six", gate=Gate(), gate_after=2))
 
     async with aclosing(service.stream(ask(), call)) as events:
-        seen = [await anext(events) for _ in range(3)]
+        await until_said(events, "one two")
 
-    assert text_of(seen) == "one two"
     [row] = await recorded()
     assert (row.state, row.outcome) == ("settled", "stopped")
     assert row.is_estimated
@@ -188,18 +196,20 @@ async def test_a_long_call_renews_its_lease_and_tells_what_it_has_produced(
     vendor.script(Answer(text="one two three", fault="stall", after=3))
 
     async with aclosing(service.stream(ask(), call)) as events:
-        seen: list[Event] = []
-        while text_of(seen) != "one two three":
-            seen.append(await anext(events))
-        [started] = await recorded()
-        await asyncio.sleep(0.5)
-        [renewed] = await recorded()
+        await until_said(events, "one two three")
+        told = await once(lambda row: row.output_tokens == 3)
+        await once(lambda row: row.lease_expires_at > told.lease_expires_at)
 
-    assert started.output_tokens == 0
-    assert renewed.output_tokens == 3
-    assert renewed.lease_expires_at > started.lease_expires_at
     [row] = await recorded()
     assert (row.outcome, row.output_tokens) == ("stopped", 3)
+
+
+async def once(condition: Callable[[UsageRecord], bool]) -> UsageRecord:
+    """Return the one row as soon as it fits."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition((await recorded())[0]):  # noqa: ASYNC110 - a thread writes it
+            await asyncio.sleep(0.02)
+    return (await recorded())[0]
 
 
 async def test_a_budget_without_room_refuses_before_the_vendor_is_asked(

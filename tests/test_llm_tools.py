@@ -1,7 +1,7 @@
 """Runs: a model and our own tools in turn."""
 
 import asyncio
-import time
+import threading
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ Events = list[Event | ToolResult]
 def _own_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(functions, "_registered", {})
     functions.register(weather)
-    functions.register(slow)
+    functions.register(endless)
     functions.register(failing)
     functions.register(broken)
 
@@ -38,9 +38,9 @@ async def weather(
     return {"city": city, "degrees": Decimal("7.5"), "unit": unit}
 
 
-def slow(seconds: float) -> str:
-    """Take some time, in a thread."""
-    time.sleep(seconds)
+async def endless() -> str:
+    """Take for ever."""
+    await asyncio.Event().wait()
     return "done"
 
 
@@ -119,14 +119,17 @@ async def test_the_model_gets_the_result_and_answers(
 
 async def test_calls_of_one_step_run_at_the_same_time(vendor: FakeVendor, call: Call) -> None:
     await vendor.aserve()
-    vendor.script(calling(*[("slow", '{"seconds": 0.2}')] * 3), Answer())
-    began = asyncio.get_running_loop().time()
+    all_here = threading.Barrier(3, timeout=60)
 
-    events = await run(call, "slow")
+    def meet() -> str:
+        """Wait for the others, in a thread."""
+        all_here.wait()
+        return "done"
 
-    took = [event.duration_ms for event in events if isinstance(event, ToolResult)]
-    assert results(events) == ["done"] * 3
-    assert (asyncio.get_running_loop().time() - began) * 1000 < sum(took)
+    functions.register(meet)
+    vendor.script(calling(*[("meet", "{}")] * 3), Answer())
+
+    assert results(await run(call, "meet")) == ["done"] * 3
 
 
 @pytest.mark.parametrize(
@@ -164,10 +167,10 @@ async def test_a_run_ends_at_its_steps(vendor: FakeVendor, call: Call) -> None:
 
 async def test_a_run_ends_at_its_time(vendor: FakeVendor, call: Call) -> None:
     await vendor.aserve()
-    vendor.script(calling(("slow", '{"seconds": 0.5}')))
+    vendor.script(calling(("endless", "{}")))
 
     with pytest.raises(RunLimitReached, match="seconds"):
-        await run(call, "slow", limit=RunLimit(seconds=0.2))
+        await run(call, "endless", limit=RunLimit(seconds=1.5))
 
     assert len(vendor.requests) == 1
 
