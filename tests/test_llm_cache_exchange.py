@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from billing.pricing import TokenUsage
 from core import redis
 from llm.caching import flights, pages
-from llm.caching.asked import Asked
 from llm.caching.exchange import Exchange, Lead, log_of
 from llm.caching.flights import Flight, Passenger
+from llm.caching.lookup import Lookup
 from llm.caching.policy import OFF
 from llm.errors import ConnectionFailed, ServerError
 from llm.types import Delta, Event, Finished, Started
@@ -45,8 +45,8 @@ def passenger(*answer: Event | Exception) -> Passenger:
                 raise step
             yield step
 
-    asked = Asked(cast(Any, None), cast(Any, None), cast(Any, None), OFF, 0, "")
-    return Passenger(asked, made)
+    lookup = Lookup(cast(Any, None), cast(Any, None), cast(Any, None), OFF, 0, "")
+    return Passenger(lookup, made)
 
 
 class Reading:

@@ -43,7 +43,13 @@ def hit_of(kept: KeptAnswer, usage_id: UUID) -> Hit:
 
 async def record(hit: Hit, call: Call, *, model_asked: str) -> None:
     """Write the record; it has ended, and it costs nothing."""
-    attempt = Attempt(
+    settlement = _settlement_of(hit)
+    await ledger.record_hit(_attempt_of(hit, call, model_asked), settlement)
+    events.complete_from_cache(call, model_asked, settlement)
+
+
+def _attempt_of(hit: Hit, call: Call, model_asked: str) -> Attempt:
+    return Attempt(
         **metering.asked_by(call, hit.usage_id),
         attempt=1,
         provider=hit.provider,
@@ -54,7 +60,10 @@ async def record(hit: Hit, call: Call, *, model_asked: str) -> None:
         price=None,
         is_cache_hit=True,
     )
-    settlement = Settlement(
+
+
+def _settlement_of(hit: Hit) -> Settlement:
+    return Settlement(
         usage_id=hit.usage_id,
         outcome=hit.outcome,
         finish_reason=hit.finish_reason or "",
@@ -67,5 +76,3 @@ async def record(hit: Hit, call: Call, *, model_asked: str) -> None:
         duration_ms=hit.duration_ms,
         model_served=hit.model,
     )
-    await ledger.record_hit(attempt, settlement)
-    events.complete_from_cache(call, model_asked, settlement)

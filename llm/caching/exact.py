@@ -12,7 +12,7 @@ from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
 from llm.caching import kept
-from llm.caching.asked import Asked
+from llm.caching.lookup import Lookup
 from llm.caching.redis_outage import ask
 from llm.routing.routes import Route
 from llm.types import Call, ChatRequest, Event, Finished, KeptAnswer
@@ -60,14 +60,14 @@ async def put(entry: Entry) -> None:
     await ask(lambda client: client.set(entry.key, entry.encoded, ex=entry.seconds))
 
 
-def entry_of(asked: Asked, events: Sequence[Event]) -> Entry | None:
+def entry_of(lookup: Lookup, events: Sequence[Event]) -> Entry | None:
     """Return what is kept of an answer that has ended, if anything is."""
     *_, end = events
-    if not (asked.policy.writes and isinstance(end, Finished) and asked.policy.keeps(end)):
+    if not (lookup.policy.writes and isinstance(end, Finished) and lookup.policy.keeps(end)):
         return None
-    whole = kept.answer_of(events, is_streamed=asked.request.stream)
+    whole = kept.answer_of(events, is_streamed=lookup.request.stream)
     encoded = kept.encode(whole) if whole else None
-    return Entry(asked.key, encoded, asked.policy.seconds) if encoded else None
+    return Entry(lookup.key, encoded, lookup.policy.seconds) if encoded else None
 
 
 def _answerers(route: Route) -> list[tuple[object, ...]]:

@@ -21,7 +21,7 @@ from core import redis
 from core.loop_local import LoopLocal
 from core.outage import Outage, RedisAway
 from core.repeating import Repeating
-from llm.caching.asked import Asked
+from llm.caching.lookup import Lookup
 from llm.caching.redis_outage import ask
 from llm.models.caching import LONGEST_SECONDS
 
@@ -110,26 +110,26 @@ class Counting:
 
 
 def note(
-    asked: Asked, result: Result, *, age: float | None = None, saved_usd: Decimal | None = None
+    lookup: Lookup, result: Result, *, age: float | None = None, saved_usd: Decimal | None = None
 ) -> None:
     """Count and log where an answer came from, and what it saved, where that is known."""
     saved = int(saved_usd * PARTS) if saved_usd else 0
-    _counting.get().add(_place("counts", _now(), asked), **{result: 1, "saved": saved})
+    _counting.get().add(_place("counts", _now(), lookup), **{result: 1, "saved": saved})
     more = {} if age is None else {"age": round(age, 1)}
-    logger.info("llm.cache", result=result, request_id=asked.call.request_id, **more)
+    logger.info("llm.cache", result=result, request_id=lookup.call.request_id, **more)
 
 
-def note_saved(asked: Asked, saved_usd: Decimal | None) -> None:
+def note_saved(lookup: Lookup, saved_usd: Decimal | None) -> None:
     """Count what a shared answer saved, which is known only when it has ended."""
     if saved_usd:
-        _counting.get().add(_place("counts", _now(), asked), saved=int(saved_usd * PARTS))
+        _counting.get().add(_place("counts", _now(), lookup), saved=int(saved_usd * PARTS))
 
 
-def note_written(asked: Asked, size: int, seconds: int) -> None:
+def note_written(lookup: Lookup, size: int, seconds: int) -> None:
     """Count an answer of so many bytes that is kept for so many seconds."""
     counting = _counting.get()
-    counting.add(_place("counts", _now(), asked), written=1)
-    counting.add(_place("stock", _now() + seconds // HOUR, asked), entries=1, bytes=size)
+    counting.add(_place("counts", _now(), lookup), written=1)
+    counting.add(_place("stock", _now() + seconds // HOUR, lookup), entries=1, bytes=size)
 
 
 def report(*, hours: int = 24) -> list[Figures] | None:
@@ -179,8 +179,8 @@ def _numbers(hashes: Sequence[Mapping[bytes, bytes]]) -> Iterator[tuple[int, str
             yield int(organization_id), alias, name, int(number)
 
 
-def _place(kind: str, hour: int, asked: Asked) -> Place:
-    return Place(kind, hour, asked.call.principal.organization_id, asked.route.alias)
+def _place(kind: str, hour: int, lookup: Lookup) -> Place:
+    return Place(kind, hour, lookup.call.principal.organization_id, lookup.route.alias)
 
 
 def _now() -> int:

@@ -16,10 +16,10 @@ from core.errors import AppError, own
 from core.loop_local import LoopLocal
 from core.open_work import OpenWork
 from llm.caching import figures, pages
-from llm.caching.asked import Answer, Asked
 from llm.caching.exact import entry_of
 from llm.caching.exchange import SIGN, Follow, Lead, exchanges
 from llm.caching.kept import joined
+from llm.caching.lookup import Answer, Lookup
 from llm.caching.pages import Unreadable
 from llm.errors import ConnectionFailed, ProviderError
 from llm.types import Delta, Event, Finished, KeptAnswer
@@ -47,7 +47,7 @@ class Interrupted(AppError):
 class Passenger:
     """A caller who waits for the answer, and could make the call."""
 
-    asked: Asked
+    lookup: Lookup
     answer: Answer
     error: AppError | None = field(default=None)  # the caller's own: the others go on
 
@@ -215,10 +215,10 @@ class Flight:
     async def _land(self, payer: Passenger, lead: Lead, end: Finished) -> None:
         """Keep the answer and tell the others, before anybody here can ask for it again."""
         lead.events = [*self._events, end]
-        entry = entry_of(payer.asked, lead.events)
+        entry = entry_of(payer.lookup, lead.events)
         await lead.land(entry=entry)
         if entry is not None:
-            figures.note_written(payer.asked, len(entry.encoded), entry.seconds)
+            figures.note_written(payer.lookup, len(entry.encoded), entry.seconds)
 
     def _count(self, error: AppError) -> None:
         """Note a failure. Nobody tries again after content, or what would fail in the same way."""
@@ -254,13 +254,13 @@ async def close() -> None:
     await figures.close()
 
 
-def flight_for(asked: Asked) -> Flight:
+def flight_for(lookup: Lookup) -> Flight:
     """Return the flight on which the answer comes: one that is under way, or a new one."""
     flights = _flights.get()
-    key = f"{asked.key}:{'stream' if asked.request.stream else 'whole'}"
+    key = f"{lookup.key}:{'stream' if lookup.request.stream else 'whole'}"
     found = flights.get(key)
     if found is None:
-        found = flights[key] = Flight(key, asked.key)
+        found = flights[key] = Flight(key, lookup.key)
     return found
 
 

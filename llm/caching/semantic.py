@@ -24,7 +24,7 @@ from core.database import translate_outage
 from core.errors import AppError, DependencyDown
 from llm import embeddings
 from llm.caching import exact, kept
-from llm.caching.asked import Answer, Asked
+from llm.caching.lookup import Answer, Lookup
 from llm.models import SemanticAnswer, SemanticHit
 from llm.types import Event, Finished, KeptAnswer, PromptCache, TextPart
 
@@ -41,13 +41,13 @@ _canonical = msgspec.json.Encoder().encode
 class Question:
     """What is asked, as a vector, and a hash of all that must be equal."""
 
-    asked: Asked
+    lookup: Lookup
     scope: str
     vector: Sequence[float]
 
     @property
     def settings(self) -> PromptCache:
-        return _settings(self.asked)
+        return _settings(self.lookup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,18 @@ class Found:
     similarity: float  # of the two questions; 1 is the same
 
 
-async def question_of(asked: Asked) -> Question | None:
+async def question_of(lookup: Lookup) -> Question | None:
     """Return the question; `None` where the prompt did not opt in or it cannot be compared."""
-    settings = _settings(asked)
-    text = _text_of(asked) if settings.semantic_threshold is not None else ""
+    settings = _settings(lookup)
+    text = _text_of(lookup) if settings.semantic_threshold is not None else ""
     if not text or len(text) > LONGEST_QUESTION:
         return None
     try:
-        embedded = await embeddings.embed([text], model=settings.semantic_model, call=asked.call)
+        embedded = await embeddings.embed([text], model=settings.semantic_model, call=lookup.call)
     except AppError as error:
-        _skip(asked, error)
+        _skip(lookup, error)
         return None
-    return Question(asked, _scope(asked, text), embedded.vectors[0])
+    return Question(lookup, _scope(lookup, text), embedded.vectors[0])
 
 
 async def find(question: Question, usage_id: UUID) -> Found | None:
@@ -77,7 +77,7 @@ async def find(question: Question, usage_id: UUID) -> Found | None:
     try:
         return await sync_to_async(_find, thread_sensitive=False)(question, usage_id)
     except DependencyDown as error:
-        _skip(question.asked, error)
+        _skip(question.lookup, error)
         return None
 
 
@@ -104,25 +104,25 @@ def remove_expired() -> int:
 
 
 async def _keep(question: Question, events: Sequence[Event]) -> None:
-    entry = exact.entry_of(question.asked, events)
+    entry = exact.entry_of(question.lookup, events)
     if entry is None:
         return
     try:
         await sync_to_async(_put, thread_sensitive=False)(question, entry)
     except DependencyDown as error:
-        _skip(question.asked, error)
+        _skip(question.lookup, error)
 
 
 def _put(question: Question, entry: exact.Entry) -> None:
-    asked = question.asked
-    assert asked.call.prompt is not None  # noqa: S101 - it has opted in
+    lookup = question.lookup
+    assert lookup.call.prompt is not None  # noqa: S101 - it has opted in
     with translate_outage():
         SemanticAnswer.objects.create(
-            organization_id=asked.call.principal.organization_id,
+            organization_id=lookup.call.principal.organization_id,
             scope=question.scope,
-            prompt_name=asked.call.prompt.name,
-            prompt_version=asked.call.prompt.version,
-            alias=asked.route.alias,
+            prompt_name=lookup.call.prompt.name,
+            prompt_version=lookup.call.prompt.version,
+            alias=lookup.route.alias,
             embedding_model=question.settings.semantic_model,
             dimensions=len(question.vector),
             embedding=list(question.vector),
@@ -137,7 +137,7 @@ def _find(question: Question, usage_id: UUID) -> Found | None:
         rows = SemanticAnswer.objects.alive().filter(
             scope=question.scope, dimensions=len(question.vector)
         )
-        if (max_age := question.asked.policy.max_age) is not None:
+        if (max_age := question.lookup.policy.max_age) is not None:
             rows = rows.filter(created_at__gte=timezone.now() - timedelta(seconds=max_age))
         distance = CosineDistance("embedding", list(question.vector))
         nearest: Any = rows.annotate(distance=distance).order_by("distance").first()
@@ -162,18 +162,18 @@ def _note(given: SemanticAnswer, usage_id: UUID, similarity: float, threshold: f
     )
 
 
-def _scope(asked: Asked, text: str) -> str:
+def _scope(lookup: Lookup, text: str) -> str:
     """Return the hash of all that must be equal, which is the exact key without the question."""
-    before = replace(asked.request, messages=asked.request.messages[:-1])
-    key = exact.key_for(before, asked.call, asked.route, purge=asked.purge)
+    before = replace(lookup.request, messages=lookup.request.messages[:-1])
+    key = exact.key_for(before, lookup.call, lookup.route, purge=lookup.purge)
     numbers = NUMBER.findall(text)
-    whole = (key, asked.request.messages[-1].name, numbers, _settings(asked).semantic_model)
+    whole = (key, lookup.request.messages[-1].name, numbers, _settings(lookup).semantic_model)
     return hashlib.sha256(_canonical(whole)).hexdigest()
 
 
-def _text_of(asked: Asked) -> str:
+def _text_of(lookup: Lookup) -> str:
     """Return the text of the question; "" where the last word is not a person's, or has images."""
-    last = asked.request.messages[-1]
+    last = lookup.request.messages[-1]
     if last.role != "user" or last.content is None:
         return ""
     if isinstance(last.content, str):
@@ -182,11 +182,11 @@ def _text_of(asked: Asked) -> str:
     return "\n".join(texts).strip() if len(texts) == len(last.content) else ""
 
 
-def _settings(asked: Asked) -> PromptCache:
-    return asked.call.prompt.cache if asked.call.prompt else PromptCache()
+def _settings(lookup: Lookup) -> PromptCache:
+    return lookup.call.prompt.cache if lookup.call.prompt else PromptCache()
 
 
-def _skip(asked: Asked, error: AppError) -> None:
+def _skip(lookup: Lookup, error: AppError) -> None:
     """Say that a call goes on without a comparison: it is a saving, not a need."""
-    request_id = asked.call.request_id
+    request_id = lookup.call.request_id
     logger.warning("llm.semantic_skipped", error=type(error).__name__, request_id=request_id)

@@ -16,9 +16,9 @@ from core.errors import AppError, DependencyDown
 from core.ids import new_id
 from llm import metering
 from llm.caching import books, figures
-from llm.caching.asked import Answer, Asked
 from llm.caching.books import Hit
 from llm.caching.flights import Flight, Passenger, flight_for, go_on
+from llm.caching.lookup import Answer, Lookup
 from llm.caching.replay import replay
 from llm.errors import STOPPED
 from llm.types import Event, Finished, Started
@@ -26,17 +26,17 @@ from llm.types import Event, Finished, Started
 logger = structlog.get_logger(__name__)
 
 
-async def share(asked: Asked, answer: Answer) -> AsyncGenerator[Event, None]:
+async def share(lookup: Lookup, answer: Answer) -> AsyncGenerator[Event, None]:
     """Yield the answer of the one call that is made for all who ask the same now."""
-    flight = flight_for(asked)
-    passenger = Passenger(asked, answer)
+    flight = flight_for(lookup)
+    passenger = Passenger(lookup, answer)
     flight.board(passenger)
     try:
         async with aclosing(_seen_by(passenger, flight)) as events:
             async for event in events:
                 yield event
         if flight.kept is not None:
-            async with aclosing(replay(flight.kept, asked)) as events:
+            async with aclosing(replay(flight.kept, lookup)) as events:
                 async for event in events:
                     yield event
     finally:
@@ -45,7 +45,7 @@ async def share(asked: Asked, answer: Answer) -> AsyncGenerator[Event, None]:
 
 async def _seen_by(passenger: Passenger, flight: Flight) -> AsyncGenerator[Event, None]:
     """Yield the events; to whom does not pay, as a hit that is recorded when it has ended."""
-    ride = Ride(passenger.asked)
+    ride = Ride(passenger.lookup)
     try:
         async with aclosing(flight.events(passenger)) as events:
             async for event in events:
@@ -53,7 +53,7 @@ async def _seen_by(passenger: Passenger, flight: Flight) -> AsyncGenerator[Event
                     yield await ride.see(event)
                     continue
                 if isinstance(event, Started):
-                    figures.note(passenger.asked, "miss")
+                    figures.note(passenger.lookup, "miss")
                 yield event
     except AppError as error:
         await ride.end(Outcome.FAILED, error_class=type(error).__name__)
@@ -66,8 +66,8 @@ async def _seen_by(passenger: Passenger, flight: Flight) -> AsyncGenerator[Event
 class Ride:
     """What a caller who does not pay gets, and the record of it."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
+    def __init__(self, lookup: Lookup) -> None:
+        self._asked = lookup
         self._began_at = time.monotonic()
         self._hit: Hit | None = None
 
