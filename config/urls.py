@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.views import admin_sign_in
 from core.views import healthz
 
 admin.site.site_header = admin.site.site_title = "Parley"
@@ -12,8 +13,10 @@ admin.site.enable_nav_sidebar = False  # tables of money need the room
 urlpatterns = [
     path("", include("chat.urls")),
     path("accounts/", include("accounts.urls")),
+    path("usage/", include("billing.page_urls")),
     path("api/", include("billing.urls")),
     path("api/", include("gateway.urls")),
+    path("admin/login/", admin_sign_in),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
 ]

@@ -84,9 +84,11 @@ def test_right_passwords_do_not_count(client: Client, user: User) -> None:
 def test_the_admin_is_no_way_around(client: Client, user: User) -> None:
     form = {"username": user.username, "password": "wrong"}
     for _ in range(3):
-        client.post(reverse("admin:login"), form)
+        assert client.post(reverse("admin:login"), form).status_code == 200
 
     page = client.post(reverse("admin:login"), {**form, "password": GOOD})
 
+    assert page.status_code == 429
+    assert int(page["Retry-After"]) > 0
     assert "There were too many wrong passwords." in page.content.decode()
     assert client.post(SIGN_IN, {**form, "password": GOOD}).status_code == 429
