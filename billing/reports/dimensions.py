@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import QuerySet
-
-from billing.models import UsageDay, UsageHour, UsageRollup
+from billing.models import UsageDay, UsageHour
+from billing.models.rollups import UsageRollupQuerySet
 from billing.reports.spans import Span
 from core.errors import InvalidRequest
 
@@ -48,10 +47,10 @@ _NUMBERS = ("organization", "version")
 
 def rows_of(
     span: Span, filters: Mapping[str, Any], *, by_hour: bool = False
-) -> QuerySet[UsageRollup]:
+) -> UsageRollupQuerySet:
     """Return the sums of a span that fit all filters."""
-    model: type[UsageRollup] = UsageHour if by_hour else UsageDay
-    rows = model._default_manager.filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at)
+    every = UsageRollupQuerySet(UsageHour if by_hour else UsageDay)
+    rows = every.filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at)
     for name, value in filters.items():
         rows = rows.filter(
             **{"tags__contains": [value]} if name == "tag" else {COLUMNS[name]: value}

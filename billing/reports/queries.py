@@ -121,15 +121,14 @@ def _grouped(
     mask = f"GROUPING({', '.join(by)})" if by else "0"
     statement = (
         f"SELECT {', '.join([mask, *by, *sums])} FROM ({sql}) AS r {tags} "  # noqa: S608
-        f"GROUP BY GROUPING SETS ({sets})"
+        f"GROUP BY GROUPING SETS ({sets}) HAVING count(*) > 0"  # all together: there may be none
     )
     result: dict[Group, dict[tuple[Any, ...], Sequence[Any]]] = {group: {} for group in groups}
     group_of = {_mask(group, names): group for group in groups}
     for found, *values in _fetch(statement, parameters):
         group = group_of[found]
         key = tuple(values[names.index(name)] for name in group)
-        if group or values[len(names)] is not None:  # the sum of no rows is none
-            result[group][key] = values[len(names) :]
+        result[group][key] = values[len(names) :]
     return result
 
 
@@ -144,4 +143,5 @@ def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         # Groups are counted in memory rather than sorted.
         cursor.execute("SET LOCAL work_mem = '64MB'")
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found

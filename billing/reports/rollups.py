@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.models import RollupProgress, UsageDay, UsageHour
+from billing.models import DroppedMonth, RollupProgress, UsageDay, UsageHour
 from billing.periods import BEGINNING
 from billing.reports import rollup_sql
 
@@ -99,7 +99,7 @@ def _locked(*, waits: bool) -> RollupProgress | None:
 
 def _replace(hours: Iterable[Hour], progress: RollupProgress) -> None:
     wanted = sorted(hours)
-    parameters = {
+    parameters: dict[str, Any] = {
         "organizations": [number for number, _ in wanted],
         "hours": [hour for _, hour in wanted],
         "time_zone": settings.TIME_ZONE,
@@ -131,9 +131,13 @@ def _hours(statement: str, **parameters: Any) -> set[Hour]:
 
 
 def oldest_hour() -> datetime | None:
-    """Return the hour of the oldest record that there is; None without any."""
+    """Return the first hour that has all its records; None without any."""
     moment: datetime | None = _row(rollup_sql.OLDEST)[0]
-    return moment and moment.replace(minute=0, second=0, microsecond=0)
+    if moment is None:
+        return None
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    # Months end by the ids: of the first hour after a dropped one, a record may have gone with it.
+    return hour + timedelta(hours=1) if DroppedMonth.objects.exists() else hour
 
 
 def _row(statement: str) -> Any:

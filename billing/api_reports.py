@@ -1,0 +1,148 @@
+"""Sums of a caller's own usage, for programs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api import principal_of
+from billing.models import RollupProgress
+from billing.reports import spans
+from billing.reports.dimensions import COLUMNS, as_parameter, as_query, parse_filters, rows_of
+from billing.reports.queries import NOTHING, Figures, Latency, Times, figures, latency
+from billing.reports.rollup_sql import SUMS
+from billing.reports.spans import Span
+from billing.reports.tables import to_csv
+from core.errors import InvalidRequest
+
+TIMES = ("day", "hour")
+GROUPS = (*TIMES, *COLUMNS)
+KNOWN = {"from", "to", "period", "group_by", "format", *COLUMNS}
+MOST_ROWS = 10_000
+
+
+class CsvRenderer(BaseRenderer):
+    """The rows of a summary as a table; a refusal stays JSON."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if "error" in data:
+            return JSONRenderer().render(data)
+        rows = [_flat(row) for row in data["results"]]
+        head = [*data["group_by"], *_flat(data["total"])]
+        return to_csv(head, [[row[name] for name in head] for row in rows]).encode()
+
+
+class UsageSummary(APIView):
+    """Add the caller's own usage up by any dimensions."""
+
+    renderer_classes = [JSONRenderer, CsvRenderer]
+
+    def get(self, request: Request) -> Response:
+        query = request.query_params.dict()
+        if unknown := sorted(set(query) - KNOWN):
+            raise InvalidRequest(f"There is no parameter “{unknown[0]}”.", param=unknown[0])
+        span, filters, group = spans.parse(query), parse_filters(query), _group(query)
+        by_hour = "hour" in group
+        if by_hour and span.days > spans.MOST_DAYS_BY_HOUR * 31:
+            raise InvalidRequest("By the hour, ask for 93 days at most.", param="group_by")
+        mine = rows_of(span, filters, by_hour=by_hour).visible_to(principal_of(request))
+        columns = tuple("time" if name in TIMES else name for name in group)
+        sums, times = figures(mine, [(), columns]), latency(mine, [(), columns])
+        if len(sums[columns]) > MOST_ROWS:
+            raise InvalidRequest(
+                f"These are more than {MOST_ROWS:,} rows: ask for less time or for fewer groups.",
+                param="group_by",
+            )
+        results = [
+            {
+                **_names(group, values),
+                **_figures(found, times[columns].get(values, NOTHING)),
+            }
+            for values, found in sorted(sums[columns].items(), key=lambda one: str(one[0]))
+        ]
+        total, all_times = sums[()].get((), Figures()), times[()].get((), NOTHING)
+        return Response(
+            {
+                **_about(span, filters, group),
+                "results": results
+                if group
+                else [_figures(total, all_times)] * bool(total.attempts),
+                "total": _figures(total, all_times),
+            }
+        )
+
+
+def _group(query: Mapping[str, str]) -> list[str]:
+    names = [name for name in query.get("group_by", "").split(",") if name]
+    for name in names:
+        if name not in GROUPS:
+            raise InvalidRequest(
+                f"There is no group “{name}”; there are {', '.join(GROUPS)}.", param="group_by"
+            )
+    if len(set(names)) < len(names) or {"day", "hour"} <= set(names):
+        raise InvalidRequest("Name each group once, and one of day and hour.", param="group_by")
+    return names
+
+
+def _about(span: Span, filters: Mapping[str, Any], group: Sequence[str]) -> dict[str, Any]:
+    progress = RollupProgress.objects.first()
+    return {
+        "from": span.first,
+        "to": span.last,
+        "time_zone": timezone.get_current_timezone_name(),
+        "as_of": progress and progress.updated_at,
+        "filters": as_query(filters),
+        "group_by": group,
+    }
+
+
+def _names(group: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return {name: _name(name, value) for name, value in zip(group, values, strict=True)}
+
+
+def _name(name: str, value: Any) -> Any:
+    if name == "day":
+        return timezone.localtime(value).date().isoformat()
+    if name == "hour":
+        return timezone.localtime(value).isoformat()
+    return as_parameter(name, value) if name == "cache" else value
+
+
+def _figures(found: Figures, times: Latency) -> dict[str, Any]:
+    """Return the figures of a row; amounts are text, so that they stay exact."""
+    counts = {name: getattr(found, name) for name in (*SUMS[:-2], "errors", "cache_hits")}
+    return {
+        **counts,
+        "cost_usd": f"{found.cost_usd:f}",
+        "saved_usd": f"{found.saved_usd:f}",
+        "ttft_ms": _times(times.ttft),
+        "duration_ms": _times(times.duration),
+    }
+
+
+def _times(times: Times) -> dict[str, int | None]:
+    return {"p50": times.p50, "p95": times.p95, "p99": times.p99}
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row without rows in it: `ttft_ms_p50` and so on."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}_{share}": time for share, time in value.items()}
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,150 @@
+"""The figures of the dashboard: one pass over the sums for all tables, one for the times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Organization
+from billing.alerts.forecast import forecast_usd
+from billing.periods import PeriodKind, period_at
+from billing.reports import series, tallies
+from billing.reports.charts import Chart
+from billing.reports.dimensions import COLUMNS, as_parameter, as_query, rows_of
+from billing.reports.queries import Figures, Group, Latency, figures, latency
+from billing.reports.spans import Span
+from billing.reports.tables import Table
+
+# Tables of the page, each by these dimensions.
+TABLES: dict[str, tuple[str, Group]] = {
+    "models": ("Models", ("provider", "model")),
+    "prompts": ("Prompts", ("prompt", "version")),
+    "people": ("People", ("user",)),
+    "keys": ("API keys", ("key",)),
+    "organizations": ("Organizations", ("organization",)),
+    "surfaces": ("Surfaces", ("surface",)),
+}
+GROWING: tuple[Group, ...] = (("provider", "model"), ("prompt", "version"), ("user",), ("key",))
+OTHERS: tuple[Group, ...] = ((), ("time",), ("outcome", "error"), ("tier",), ("cache",))
+CHOICES = ("organization", "surface", "provider", "model", "prompt", "tier", "outcome", "cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What is spent today and this month, and where the month is going."""
+
+    today_usd: Decimal
+    month_usd: Decimal
+    forecast_usd: Decimal | None
+
+
+class Report:
+    """The figures of a span, filtered; each is read once, when it is asked for."""
+
+    def __init__(self, span: Span, filters: Mapping[str, Any]) -> None:
+        self.span, self.filters = span, filters
+        rows = rows_of(span, filters, by_hour=span.is_by_hour)
+        groups = [group for _, group in TABLES.values()]
+        self.sums = figures(rows, [*groups, *OTHERS])
+        self.times = latency(rows, [(), ("provider", "model"), ("time",)])
+        before = rows_of(span.before, filters, by_hour=span.before.is_by_hour)
+        self.before = figures(before, [(), *GROWING])
+        self.total = self.sums[()].get((), Figures())
+        self.total_before = self.before[()].get((), Figures())
+        self.total_times = self.times[()].get(())
+        self.organizations = dict(Organization.objects.values_list("pk", "name"))
+
+    @property
+    def by_time(self) -> dict[datetime, Figures]:
+        return {moment: found for (moment,), found in self.sums[("time",)].items()}
+
+    @property
+    def times_by_time(self) -> dict[datetime, Latency]:
+        return {moment: found for (moment,), found in self.times[("time",)].items()}
+
+    @property
+    def charts(self) -> list[Chart]:
+        return [
+            series.spending(self.span, self.by_time),
+            series.tokens(self.span, self.by_time),
+            series.first_tokens(self.span, self.times_by_time),
+        ]
+
+    @property
+    def change(self) -> float | None:
+        """How much more was spent than in the span before: 0.5 is half as much again."""
+        return tallies.change(self.total.cost_usd, self.total_before.cost_usd)
+
+    def link(self, **changes: str) -> str:
+        """Return the address of the page with other filters."""
+        query = {"from": str(self.span.first), "to": str(self.span.last)}
+        return "?" + urlencode({**query, **as_query(self.filters), **changes})
+
+    def link_without(self, name: str) -> str:
+        """Return the address of the page without one of its filters."""
+        query = {"from": str(self.span.first), "to": str(self.span.last)}
+        rest = {other: value for other, value in self.filters.items() if other != name}
+        return "?" + urlencode({**query, **as_query(rest)})
+
+    def records_link(self) -> str:
+        """Return the list of the records behind the figures."""
+        query: dict[str, str] = {
+            "started_at__gte": self.span.starts_at.isoformat(),
+            "started_at__lt": self.span.ends_at.isoformat(),
+        }
+        for name, value in self.filters.items():
+            column = "organization__id__exact" if name == "organization" else COLUMNS[name]
+            if name != "tag":
+                query[column] = str(int(value) if isinstance(value, bool) else value)
+        return f"{reverse('admin:billing_usagerecord_changelist')}?{urlencode(query)}"
+
+    def table(self, name: str) -> Table:
+        """Return one of the tables by its name; raises `KeyError`."""
+        return {table.name: table for table in self.tables()}[name]
+
+    def tables(self) -> list[Table]:
+        """Return all tables, those by dimension first."""
+        by_dimension = [
+            tallies.table(self, name, title, group) for name, (title, group) in TABLES.items()
+        ]
+        return [
+            *by_dimension,
+            tallies.token_classes(self),
+            tallies.latencies(self),
+            tallies.errors(self),
+            tallies.growth(self, GROWING),
+            series.table(self.span, self.by_time, self.times_by_time),
+        ]
+
+
+def month(filters: Mapping[str, Any]) -> Month:
+    """Return what is spent today and this month by what fits the filters."""
+    now, today = timezone.now(), timezone.localdate()
+    zone = str(timezone.get_current_timezone())
+    period = period_at(now, kind=PeriodKind.MONTH, time_zone=zone)
+    rows = rows_of(Span(today.replace(day=1), today), filters)
+    days = figures(rows, [("time",)])[("time",)]
+    spent = sum((one.cost_usd for one in days.values()), Decimal(0))
+    return Month(
+        days.get((Span(today, today).starts_at,), Figures()).cost_usd,
+        spent,
+        forecast_usd(spent, starts_at=period.starts_at, ends_at=period.ends_at, now=now),
+    )
+
+
+def choices(report: Report) -> dict[str, list[tuple[str, str]]]:
+    """Return the values that can be filtered by, each with its name."""
+    groups: list[Group] = [(name,) for name in CHOICES]
+    found = figures(rows_of(report.span, {}), groups)
+    result = {}
+    for name in CHOICES:
+        values = sorted((value for (value,) in found[(name,)]), key=str)
+        result[name] = [
+            (as_parameter(name, value), tallies.name_of(report, name, value)) for value in values
+        ]
+    return result

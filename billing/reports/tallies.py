@@ -1,0 +1,210 @@
+"""The tables of the dashboard."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from billing.models import Outcome
+from billing.reports.dimensions import TITLES, as_parameter
+from billing.reports.queries import NOTHING, Figures, Group
+from billing.reports.rollup_sql import TOKENS
+from billing.reports.tables import Column, Kind, Row, Table
+
+if TYPE_CHECKING:
+    from billing.reports.dashboard import Report
+
+NOBODY = {
+    "user": "Programs without a person",
+    "key": "Without a key (chat)",
+    "prompt": "No prompt",
+    "tier": "Ordinary",
+    "error": "",
+}
+FIGURES = [
+    Column("Spent", Kind.MONEY),
+    Column("Change", Kind.CHANGE),
+    Column("Calls"),
+    Column("Tokens"),
+    Column("Errors", Kind.SHARE),
+    Column("From cache", Kind.SHARE),
+    Column("Saved", Kind.MONEY),
+    Column("Unpriced"),
+]
+
+
+def table(report: "Report", name: str, title: str, group: Group) -> Table:
+    """Return what each of a group has spent, the dearest first."""
+    found = sorted(report.sums[group].items(), key=lambda one: (-one[1].cost_usd, -one[1].attempts))
+    most = max((sums.cost_usd for _, sums in found), default=Decimal(0))
+    before = report.before.get(group)
+    rows = [
+        Row(
+            [
+                name_of_group(report, group, values),
+                *_figures(sums, before.get(values, Figures()) if before is not None else None),
+            ],
+            link=report.link(**_parameters(group, values)),
+            bar=float(sums.cost_usd / most) if most else 0.0,
+        )
+        for values, sums in found
+    ]
+    columns = [Column(TITLES[group[-1] if group[0] != "prompt" else "prompt"], Kind.TEXT), *FIGURES]
+    return Table(name, title, columns, rows, csv_link=report.link(csv=name))
+
+
+def token_classes(report: "Report") -> Table:
+    """Return the tokens of each class."""
+    total = report.total.tokens
+    rows = []
+    for name in TOKENS:
+        count = getattr(report.total, name)
+        share = count / total if total else None
+        title = name.removesuffix("_tokens").replace("_", " ").capitalize()
+        rows.append(Row([title, count, share], bar=share))
+    columns = [Column("Class", Kind.TEXT), Column("Tokens"), Column("Share", Kind.SHARE)]
+    return Table("tokens", "Tokens by class", columns, rows, csv_link=report.link(csv="tokens"))
+
+
+def latencies(report: "Report") -> Table:
+    """Return how long all answers took, and those of each model."""
+    found = report.times[("provider", "model")]
+    of_models = sorted(found.items(), key=lambda one: one[0])
+    named = [
+        ("All models", report.total_times or NOTHING, ""),
+        *(
+            (
+                name_of_group(report, ("provider", "model"), values),
+                times,
+                report.link(**_parameters(("provider", "model"), values)),
+            )
+            for values, times in of_models
+        ),
+    ]
+    rows = [
+        Row(
+            [
+                *(name, times.ttft.p50, times.ttft.p95, times.ttft.p99),
+                *(times.duration.p50, times.duration.p95, times.duration.p99),
+            ],
+            link=link,
+        )
+        for name, times, link in named
+    ]
+    columns = [
+        Column("Model", Kind.TEXT),
+        *(Column(f"First token {share}", Kind.TIME) for share in ("p50", "p95", "p99")),
+        *(Column(f"Duration {share}", Kind.TIME) for share in ("p50", "p95", "p99")),
+    ]
+    note = "Without answers from the cache and failures. Up to 41% off, mostly a few percent."
+    link = report.link(csv="latency")
+    return Table("latency", "How long answers take", columns, rows, csv_link=link, note=note)
+
+
+def errors(report: "Report") -> Table:
+    """Return how calls ended, by outcome and class of error."""
+    found = sorted(report.sums[("outcome", "error")].items(), key=lambda one: -one[1].attempts)
+    rows = [
+        Row(
+            [
+                name_of(report, "outcome", outcome),
+                error,
+                sums.attempts,
+                sums.attempts / report.total.attempts,
+            ],
+            link=report.link(**_parameters(("outcome", "error"), (outcome, error))),
+            bar=sums.attempts / report.total.attempts,
+        )
+        for (outcome, error), sums in found
+    ]
+    columns = [
+        Column("Outcome", Kind.TEXT),
+        Column("Error class", Kind.TEXT),
+        Column("Calls"),
+        Column("Share", Kind.SHARE),
+    ]
+    return Table("outcomes", "How calls ended", columns, rows, csv_link=report.link(csv="outcomes"))
+
+
+def growth(report: "Report", groups: Sequence[Group]) -> Table:
+    """Return what costs more than in the span before, the most first."""
+    rows = []
+    for group in groups:
+        before = report.before[group]
+        for values, sums in report.sums[group].items():
+            earlier = before.get(values, Figures()).cost_usd
+            more = sums.cost_usd - earlier
+            if more > 0 and any(values):
+                name = name_of_group(report, group, values)
+                rows.append(
+                    Row(
+                        [
+                            name,
+                            TITLES["model" if "model" in group else group[0]],
+                            earlier,
+                            sums.cost_usd,
+                            more,
+                            change(sums.cost_usd, earlier),
+                        ],
+                        link=report.link(**_parameters(group, values)),
+                    )
+                )
+    rows.sort(key=lambda row: -row.values[4])
+    columns = [
+        Column("Name", Kind.TEXT),
+        Column("What", Kind.TEXT),
+        Column("Before", Kind.MONEY),
+        Column("Now", Kind.MONEY),
+        Column("More", Kind.MONEY),
+        Column("Change", Kind.CHANGE),
+    ]
+    note = f"Compared with the {report.span.days} days before ({report.span.before})."
+    link = report.link(csv="growth")
+    return Table("growth", "What has grown most", columns, rows, csv_link=link, note=note)
+
+
+def change(now: Decimal, before: Decimal) -> float | None:
+    """Return by which part it is more; None where there was nothing before."""
+    return float(now / before - 1) if before else None
+
+
+def name_of_group(report: "Report", group: Group, values: Sequence[Any]) -> str:
+    """Return how a member of a group is called."""
+    if group == ("prompt", "version"):
+        prompt, version = values
+        return f"{prompt} v{version}" if prompt else NOBODY["prompt"]
+    if group == ("provider", "model"):
+        return f"{values[1]} · {values[0]}"
+    return name_of(report, group[0], values[0])
+
+
+def name_of(report: "Report", name: str, value: Any) -> str:
+    """Return how a value of a dimension is called."""
+    if name == "organization":
+        return str(report.organizations.get(value, value))
+    if name == "cache":
+        return "From the cache" if value else "Asked a model"
+    if name == "outcome":
+        return str(Outcome(value).label)
+    return str(value) if value not in ("", None) else NOBODY.get(name, "None")
+
+
+def _parameters(group: Group, values: Sequence[Any]) -> dict[str, str]:
+    """Return the filters for a member of a group; one without a version needs none."""
+    return {
+        name: as_parameter(name, value)
+        for name, value in zip(group, values, strict=True)
+        if not (name == "version" and value is None)
+    }
+
+
+def _figures(sums: Figures, before: Figures | None) -> list[Any]:
+    return [
+        sums.cost_usd,
+        change(sums.cost_usd, before.cost_usd) if before else None,
+        sums.attempts,
+        sums.tokens,
+        sums.error_rate,
+        sums.hit_rate,
+        sums.saved_usd,
+        sums.unpriced,
+    ]
