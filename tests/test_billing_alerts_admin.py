@@ -165,6 +165,16 @@ def test_a_rule_keeps_each_threshold_once_in_order(client: Client) -> None:
     assert 'value="50, 80, 100"' in change.content.decode()
 
 
+def test_channels_are_found_by_name(client: Client) -> None:
+    for name in ("Team b", "Other", "Team a"):
+        email(name=name)
+    field = {"app_label": "billing", "model_name": "alertrule", "field_name": "channels"}
+
+    found = client.get("/admin/autocomplete/", {**field, "term": "team"}).json()["results"]
+
+    assert [one["text"] for one in found] == ["Team a", "Team b"]
+
+
 @pytest.mark.parametrize(
     ("thresholds", "problem"),
     [

@@ -35,6 +35,7 @@ class AlertChannelForm(forms.ModelForm[AlertChannel]):
     class Meta:
         model = AlertChannel
         fields = ["name", "kind", "addresses", "takes_operations", "is_active"]
+        widgets = {"addresses": forms.Textarea(attrs={"rows": 4})}
 
     def clean_new_secret(self) -> str:
         secret = str(self.cleaned_data["new_secret"])

@@ -9,6 +9,8 @@ from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from billing.admin.alert_forms import AlertChannelForm, AlertRuleForm
 from billing.alerts import channels, delivering
@@ -56,6 +58,7 @@ class AlertChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A channel that has been used stays, for what it was told; it can be switched off."""
 
     form = AlertChannelForm
+    ordering = ["name"]  # counting makes Django forget the model's own
     list_display = [
         "name",
         "kind",
@@ -74,6 +77,9 @@ class AlertChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ("For a webhook, and for Slack", {"fields": ["host", "new_url", "new_secret"]}),
     ]
     readonly_fields = ["host"]
+
+    class Media:
+        css = {"all": ["css/admin-alerts.css"]}
 
     def get_queryset(self, request: HttpRequest) -> Any:
         states = {"waiting": DeliveryState.PENDING, "given_up": DeliveryState.DEAD}
@@ -132,6 +138,10 @@ class AlertChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def leads_to(self, channel: AlertChannel) -> str:
         return _leads_to(channel)
 
+    @admin.display(boolean=True, ordering="takes_operations")
+    def operations(self, channel: AlertChannel) -> bool:
+        return channel.takes_operations
+
     @admin.display(ordering="waiting_count")
     def waiting(self, channel: Any) -> int:
         return int(channel.waiting_count)
@@ -152,7 +162,7 @@ class AlertDeliveryInline(ReadOnly, admin.TabularInline):  # type: ignore[type-a
         return super().get_queryset(request).select_related("alert", "channel").order_by("pk")
 
     @admin.display(description="Next try")
-    def next_try(self, delivery: AlertDelivery) -> Any:
+    def next_try(self, delivery: AlertDelivery) -> str:
         return _next_try(delivery)
 
 
@@ -161,6 +171,7 @@ class AlertAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """What happened, once each."""
 
     list_display = ["created_at", "title", "kind", "organization", "told"]
+    list_display_links = ["title"]
     list_filter = ["kind", "deliveries__state", "organization"]
     list_select_related = ["organization"]
     search_fields = ["title", "text"]
@@ -189,8 +200,7 @@ class AlertDeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """What is on its way, has arrived, or was given up after a day."""
 
     list_display = [
-        *("alert", "channel", "state", "attempts", "queued_at", "next_try", "sent_at"),
-        "last_error",
+        *("alert", "channel", "state", "last_error", "attempts", "next_try", "sent_at"),
     ]
     list_filter = ["state", "channel", "alert__kind"]
     list_select_related = ["alert", "channel"]
@@ -204,6 +214,9 @@ class AlertDeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ["next_try"]
     actions = ["send_again"]
 
+    class Media:
+        css = {"all": ["css/admin-alerts.css"]}
+
     def has_send_again_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("billing.change_alertdelivery")
 
@@ -214,7 +227,7 @@ class AlertDeliveryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
     @admin.display(description="Next try", ordering="next_try_at")
-    def next_try(self, delivery: AlertDelivery) -> Any:
+    def next_try(self, delivery: AlertDelivery) -> str:
         return _next_try(delivery)
 
 
@@ -222,5 +235,8 @@ def _leads_to(channel: AlertChannel) -> str:
     return ", ".join(channel.recipients) or channel.host or "nowhere"
 
 
-def _next_try(delivery: AlertDelivery) -> Any:
-    return delivery.next_try_at if delivery.state == DeliveryState.PENDING else None
+def _next_try(delivery: AlertDelivery) -> str:
+    """Say when; nothing where it is not tried any more."""
+    if delivery.state != DeliveryState.PENDING:
+        return "–"
+    return date_format(localtime(delivery.next_try_at), "DATETIME_FORMAT")
