@@ -43,6 +43,7 @@ class Answer:
     finish_reason: str = "stop"
     usage: Mapping[str, Any] | None = field(default_factory=lambda: USAGE)
     model: str = "vendor-model-1"
+    service_tier: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | str | None = None  # the body beside a status, or of an error event
@@ -114,10 +115,8 @@ def openai_whole(answer: Answer) -> dict[str, Any]:
     if answer.tool_calls:
         message["tool_calls"] = [_openai_tool_call(call) for call in answer.tool_calls]
     body: dict[str, Any] = {
-        "id": "chatcmpl-1",
+        **_head(answer),
         "object": "chat.completion",
-        "created": 1,
-        "model": answer.model,
         "choices": [{"index": 0, "message": message, "finish_reason": answer.finish_reason}],
     }
     return body if answer.usage is None else {**body, "usage": answer.usage}
@@ -158,6 +157,7 @@ def _head(answer: Answer) -> dict[str, Any]:
         "object": "chat.completion.chunk",
         "created": 1,
         "model": answer.model,
+        **({} if answer.service_tier is None else {"service_tier": answer.service_tier}),
     }
 
 
@@ -179,6 +179,7 @@ def _anthropic_usage(answer: Answer) -> dict[str, Any]:
         "input_tokens": usage.get("prompt_tokens", 0),
         "output_tokens": usage.get("completion_tokens", 0),
         **{name: value for name, value in usage.items() if name.startswith("cache_")},
+        **({} if answer.service_tier is None else {"service_tier": answer.service_tier}),
     }
 
 
