@@ -104,11 +104,12 @@ FROM accounts_organization AS o
 CROSS JOIN generate_series(
     date_trunc('hour', %(since)s::timestamptz, 'UTC'), %(until)s, interval '1 hour'
 ) AS hour
-WHERE EXISTS (
+CROSS JOIN LATERAL ( -- ORDER BY and LIMIT: looked up in the index, and not read as a whole
     SELECT FROM {RECORDS} AS u
     WHERE u.organization_id = o.id AND u.started_at >= greatest(hour, %(since)s)
         AND u.started_at < hour + interval '1 hour'
-)
+    ORDER BY u.started_at DESC LIMIT 1
+) AS found
 UNION
 SELECT organization_id, starts_at FROM {HOURS}
 WHERE starts_at >= %(since)s AND starts_at <= %(until)s
