@@ -63,7 +63,7 @@ class AlertChannelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "name",
         "kind",
         "leads_to",
-        "takes_operations",
+        "operations",
         "waiting",
         "given_up",
         "is_active",
