@@ -187,8 +187,8 @@ def test_the_command_prints_a_key_that_works(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"org": "nobody"}, "no organization 'nobody'. Known: acme"),
-        ({"user": "eve"}, "no user 'eve'"),
+        ({"org": "nobody"}, "no active organization 'nobody'. Known: acme"),
+        ({"user": "eve"}, "no active user 'eve'"),
         ({"expires_days": 0}, "between 1 and"),
         ({"expires_days": 10**9}, "between 1 and"),
     ],

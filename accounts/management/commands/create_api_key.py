@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts import keys
-from accounts.models import Organization, User
+from accounts import keys, named
+from core.errors import NotFound
 
 LONGEST_LIFE = 36_500  # days
 
@@ -27,25 +27,15 @@ class Command(BaseCommand):
     ) -> None:
         if expires_days is not None and not 1 <= expires_days <= LONGEST_LIFE:
             raise CommandError(f"--expires-days must be between 1 and {LONGEST_LIFE}.")
+        try:
+            organization = named.organization(org)
+            member = named.member(user, organization) if user else None
+        except NotFound as error:
+            raise CommandError(error.message) from error
         _, secret = keys.create(
-            organization=_organization(org),
+            organization=organization,
             name=name,
-            user=_user(user, org) if user else None,
+            user=member,
             expires_at=timezone.now() + timedelta(days=expires_days) if expires_days else None,
         )
         self.stdout.write(secret)
-
-
-def _organization(slug: str) -> Organization:
-    found = Organization.objects.filter(slug=slug).first()
-    if found is None:
-        known = ", ".join(Organization.objects.values_list("slug", flat=True)) or "none yet"
-        raise CommandError(f"There is no organization {slug!r}. Known: {known}.")
-    return found
-
-
-def _user(username: str, org: str) -> User:
-    found = User.objects.filter(username=username, organizations__slug=org).first()
-    if found is None:
-        raise CommandError(f"There is no user {username!r} in the organization {org!r}.")
-    return found
