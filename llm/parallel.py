@@ -1,16 +1,10 @@
 """Many requests at once: so many running, so many begun a second, and one failure ends no other."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Iterable,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from core.errors import AppError
 from llm.types import Delta, Event, Finished, Started
@@ -48,23 +42,20 @@ async def run_all(
     Items are taken only when there is room for them. An `AppError` is a result like another;
     anything else is a fault of ours, and raised. Closing the generator stops what runs.
     """
-    waiting = _each(items)
     pace = _Pace(per_second)
     running: set[asyncio.Task[Done[Item, Result]]] = set()
-    try:
-        while True:
-            while len(running) < concurrency and (item := await anext(waiting, None)) is not None:
-                running.add(asyncio.create_task(_do(item[0], work, pace.next_start())))
-            if not running:
-                return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                yield task.result()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-        await waiting.aclose()
+    async with aclosing(_each(items)) as waiting:
+        try:
+            while True:
+                while len(running) < concurrency and (item := await anext(waiting, None)):
+                    running.add(asyncio.create_task(_do(item[0], work, pace.next_start())))
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        finally:
+            await _stop(running)
 
 
 async def whole(events: AsyncGenerator[Event, None]) -> Whole:
@@ -92,6 +83,12 @@ async def _each(
         return
     for item in items:
         yield (item,)
+
+
+async def _stop(running: Iterable[asyncio.Task[Any]]) -> None:
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 class _Pace:

@@ -83,11 +83,6 @@ def count_request(request: ChatRequest, model: str) -> int:
     return corrected(count(text, model) + around, model) + pictures
 
 
-async def count_request_soon(request: ChatRequest, model: str) -> int:
-    """Return `count_request` without holding up the event loop over a long text."""
-    return (await measure_soon(request, model)).by(model)
-
-
 async def measure_soon(request: ChatRequest, model: str) -> Counted:
     """Return the request in tokens of the model's encoding, for all models that share it."""
     text, around, pictures = _flatten(request)

@@ -89,7 +89,7 @@ async def test_an_estimate_is_corrected_by_what_the_vendor_reports() -> None:
     tokens.learn("claude-x", 100, 121)
 
     assert tokens.count_request(HUNDRED, "claude-x") == 121
-    assert await tokens.count_request_soon(HUNDRED, "claude-x") == 121
+    assert (await tokens.measure_soon(HUNDRED, "claude-x")).by("claude-x") == 121
     assert tokens.corrected(3, "claude-x") == 4  # 3.63, rounded up
     assert tokens.count_request(HUNDRED, "another") == 100
 

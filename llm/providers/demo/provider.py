@@ -9,7 +9,8 @@ from llm import tokens
 from llm.providers.base import Connection, Deployment, Vectors, Verdict
 from llm.providers.demo import faults, inputs
 from llm.providers.demo.replies import reply_to
-from llm.types import ChatRequest, Delta, End, ToolCallDelta
+from llm.tools.calls import merged
+from llm.types import ChatRequest, Delta, End
 
 TOKENS_PER_SECOND = {"demo-small": 60.0, "demo-large": 35.0}
 MODELS = tuple(TOKENS_PER_SECOND)
@@ -82,8 +83,5 @@ async def _paced(pieces: Sequence[Delta], per_second: float | None) -> AsyncGene
 
 def _joined(pieces: Sequence[Delta]) -> Delta:
     """Return the answer in one piece."""
-    calls = [call for piece in pieces for call in piece.tool_calls]
-    if not calls:
-        return Delta("".join(piece.text for piece in pieces))
-    arguments = "".join(call.arguments for call in calls)
-    return Delta(tool_calls=(ToolCallDelta(0, calls[0].id, calls[0].name, arguments),))
+    calls = merged(call for piece in pieces for call in piece.tool_calls)
+    return Delta("".join(piece.text for piece in pieces), tool_calls=calls)
