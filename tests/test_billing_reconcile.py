@@ -269,7 +269,9 @@ class TestCauses:
 
         found = reconciling.reconcile(reading.read(as_bytes(page)), "openai")
 
-        assert [(row.model, row.difference_usd) for row in found.rows] == [(f"{MODEL}, o3", 0)]
+        assert [(row.model, row.difference_usd) for row in found.rows] == [
+            (f"{MODEL}, o3", Decimal(0))
+        ]
 
     def test_the_command_says_each_difference_and_the_total(self, tmp_path: Path) -> None:
         call("0.0012")

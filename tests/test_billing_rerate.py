@@ -73,7 +73,7 @@ def test_a_dry_run_shows_old_new_and_difference_by_model_and_writes_nothing(
 
     first, second = answer.lines["model-1"], answer.lines["model-2"]
     assert (first.attempts, first.old_usd, first.new_usd) == (2, 2 * OLD, 4 * OLD)
-    assert (second.attempts, second.difference_usd) == (1, 0)
+    assert (second.attempts, second.difference_usd) == (1, Decimal(0))
     assert answer.total.difference_usd == 2 * OLD
     assert not Adjustment.objects.exists()
     assert tenant.period.spent_usd == 3 * OLD
@@ -89,7 +89,7 @@ def test_what_had_no_price_gets_one_and_what_has_none_keeps_its_cost(question: Q
     lines = rerating.dry_run(question).lines
 
     assert (lines["model-1"].newly_priced, lines["model-1"].difference_usd) == (1, 2 * OLD)
-    assert (lines["strange"].still_unpriced, lines["strange"].new_usd) == (1, 0)
+    assert (lines["strange"].still_unpriced, lines["strange"].new_usd) == (1, Decimal(0))
     assert lines["gone"].difference_usd == 0
 
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import books, ledger_writer, migrations
-from billing.entries import Hold, Settle
+from billing.entries import Entry, Hold, Settle
 from billing.models import (
     BudgetPeriod,
     DroppedMonth,
@@ -51,7 +51,9 @@ def partition_of(record_id: uuid.UUID) -> str:
 def call(tenant: Tenant, month: date, cost_usd: str | None = "0.03", number: int = 0) -> uuid.UUID:
     """Make a call of a month through the ledger, as it would have been made then."""
     made = attempt(tenant, id=id_in(month, number))
-    entries = [Hold(made)] if cost_usd is None else [Hold(made), Settle(settlement(made, cost_usd))]
+    entries: list[Entry] = [Hold(made)]
+    if cost_usd is not None:
+        entries.append(Settle(settlement(made, cost_usd)))
     for entry in entries:
         assert ledger_writer.write([entry]) == [None]
     started_at = datetime(month.year, month.month, 2, tzinfo=UTC)

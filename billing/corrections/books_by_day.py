@@ -12,7 +12,14 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from billing.corrections.current_prices import DATE, CurrentPrices
-from billing.models import Adjustment, CorrectionState, UsageRecord, UsageState
+from billing.models import (
+    Adjustment,
+    CorrectionState,
+    Price,
+    UsageDay,
+    UsageRecord,
+    UsageState,
+)
 from billing.pricing import TokenUsage, cost_usd
 
 CHUNK = 2000
@@ -32,6 +39,12 @@ class Booked:
     estimated_usd: Decimal = Decimal(0)
     unpriced: int = 0
     uncharged: int = 0  # attempts that ended early and were booked with no tokens at all
+
+
+def providers() -> list[str]:
+    """Return the providers that have prices or were called."""
+    priced = Price.objects.order_by().values_list("provider")
+    return sorted(name for (name,) in priced.union(UsageDay.objects.values_list("provider")))
 
 
 def key_of(model: str) -> str:

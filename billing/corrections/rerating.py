@@ -90,6 +90,15 @@ class Answer:
             total.new_usd += line.new_usd
         return total
 
+    @property
+    def rows(self) -> list[Line]:
+        """Return the lines by model, and the total as the last."""
+        return [*(self.lines[model] for model in sorted(self.lines)), self.total]
+
+    @property
+    def changes(self) -> bool:
+        return any(part.amount_usd for part in self.parts.values())
+
     def adjustments(self) -> list[Adjustment]:
         """Return a row for each part whose cost changes."""
         return [

@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def _show(self, answer: Answer) -> None:
         self.stdout.write(f"{'model':<40}{'attempts':>10}{'old':>16}{'new':>16}{'difference':>16}")
-        for line in (*answer.lines.values(), answer.total):
+        for line in answer.rows:
             self.stdout.write(_row(line))
 
     def _propose(self, question: Question, username: str, reason: str) -> None:
