@@ -128,6 +128,7 @@ def test_a_proposal_is_shown_beside_the_price_in_force(staff: Client) -> None:
 
     shown = staff.get(page("priceproposal_change", propose("1.5").pk)).content.decode()
 
+    assert "1 down, 2 new" in staff.get(page("priceproposal_changelist")).content.decode()
     for text in ("$2<", "$1.5<", "−25.0 %", "the same", "Input, flex", "Beware of audio."):
         assert text in shown
     assert "Accept this price" in shown

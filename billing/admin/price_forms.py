@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.forms import BaseInlineFormSet
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ class PriceForm(forms.ModelForm[Price]):
     valid_from = forms.SplitDateTimeField(
         label="From",
         required=False,
+        widget=AdminSplitDateTime(),
         help_text="Empty: from now on. What was booked before keeps its price.",
     )
 

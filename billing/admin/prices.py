@@ -26,6 +26,7 @@ from billing.money import as_text, shortest
 from billing.prices import unpriced
 
 SAMPLE = "_sample"  # the button that shows what a call costs
+LONGEST_ID = 19  # digits
 PER_MILLION = "In US dollars per million tokens."
 
 
@@ -204,9 +205,12 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def preceding(request: HttpRequest) -> Price | None:
-    """Return the price that the address names as the one a new price begins with."""
+    """Return the price that a new one begins with: by its id, or of the model in the address."""
     pk = request.GET.get("after", "")
-    return Price.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+    if pk.isdecimal() and len(pk) < LONGEST_ID:
+        return Price.objects.filter(pk=pk).first()
+    provider, model = (request.GET.get(name, "") for name in ("provider", "model"))
+    return Price.objects.in_force().of(provider, model).first()
 
 
 def initial_tiers(request: HttpRequest) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Proposed prices: what would change, and the decision."""
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,10 +13,11 @@ from django.urls import URLPattern, path, reverse
 
 from billing.admin import price_words
 from billing.models import PriceProposal, ProposalState
-from billing.prices import changes, proposals
+from billing.prices import proposals
 from core.admin import ReadOnly
 from core.errors import AppError
 
+DIRECTIONS = ("up", "down", "new", "gone")
 PERMISSION = "billing.decide_priceproposal"
 
 
@@ -44,12 +46,13 @@ class PriceProposalAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="changes")
     def changed(self, proposal: Any) -> str:
-        return f"{sum(change.is_change for change in proposal.changes)} rates"
+        kinds = Counter(price_words.change(one).direction for one in proposal.changes)
+        return ", ".join(f"{kinds[kind]} {kind}" for kind in DIRECTIONS if kinds[kind])
 
     @admin.display(description="largest change")
     def largest(self, proposal: Any) -> str:
-        percent = changes.largest_percent(proposal.changes)
-        return "new or gone" if percent is None else f"{percent:,.1f} %"
+        percents = [one.percent for one in proposal.changes if one.percent]
+        return f"{max(percents, key=abs):+,.1f} %" if percents else ""
 
     @admin.display(description="warnings")
     def warned(self, proposal: PriceProposal) -> str:
