@@ -13,8 +13,10 @@ from structlog.testing import capture_logs
 from billing.pricing import TokenUsage
 from core import redis
 from llm.caching import flights, pages
-from llm.caching.exchange import Exchange, Lead, log_of
+from llm.caching.commands import log_of
+from llm.caching.exchange import Exchange
 from llm.caching.flights import Flight, Passenger
+from llm.caching.leads import Lead
 from llm.caching.lookup import Lookup
 from llm.caching.policy import OFF
 from llm.errors import ConnectionFailed, ServerError

@@ -15,7 +15,7 @@ from django.conf import settings
 from core import redis
 from core.outage import Outage
 from llm import service
-from llm.caching import exchange, redis_outage
+from llm.caching import commands, redis_outage
 from llm.errors import ConnectionFailed, RequestRefused, ServerError
 from llm.types import Call, Started
 from tests.flights_support import (
@@ -41,8 +41,8 @@ NEVER = -1  # how Redis says that a key does not expire
 @pytest.fixture(autouse=True)
 def no_stall_is_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process hold its calls, and be waited for, however slow the machine is."""
-    monkeypatch.setattr(exchange, "LEASE", PATIENCE)
-    monkeypatch.setattr(exchange, "WANTED", PATIENCE)
+    monkeypatch.setattr(commands, "LEASE", PATIENCE)
+    monkeypatch.setattr(commands, "WANTED", PATIENCE)
 
 
 async def test_two_processes_share_a_call_and_see_its_words_as_they_come(

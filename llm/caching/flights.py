@@ -16,9 +16,12 @@ from core.errors import AppError, own
 from core.loop_local import LoopLocal
 from core.open_work import OpenWork
 from llm.caching import figures, pages
+from llm.caching.commands import SIGN
 from llm.caching.exact import entry_of
-from llm.caching.exchange import SIGN, Follow, Lead, exchanges
+from llm.caching.exchange import exchanges
+from llm.caching.follows import Follow
 from llm.caching.kept import joined
+from llm.caching.leads import Lead
 from llm.caching.lookup import Answer, Lookup
 from llm.caching.pages import Unreadable
 from llm.errors import ConnectionFailed, ProviderError
@@ -159,7 +162,7 @@ class Flight:
                 raise ConnectionFailed(UNREADABLE) from None
         finally:
             exchange.unfollow(follow)
-        await self._make(Lead(self.key, None))
+        await self._make(Lead(self.key))
         return True
 
     async def _take(self, follow: Follow) -> bool:
