@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives
-from django.db import connections
+from django.db import connections, transaction
 from pytest_django import Settings
 
 from billing.alerts import delivering
@@ -25,6 +25,7 @@ from tests.alerts_support import (
     spend,
     webhook,
 )
+from tests.llm_support import PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -255,3 +256,29 @@ def test_workers_at_the_same_time_send_each_alert_once(
     ids = [request.headers["webhook-id"] for request in receiver.requests]
     assert len(ids) == len(set(ids)) == 40
     assert AlertDelivery.objects.filter(state=DeliveryState.SENT, attempts=1).count() == 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_takes_nothing_that_another_is_taking(
+    alert: Callable[..., None], clock: SetClock
+) -> None:
+    channel = webhook("http://127.0.0.1:9/")
+    for _ in range(delivering.AT_ONCE + 4):
+        alert(channel)
+    second: list[AlertDelivery] = []
+
+    def take() -> None:
+        try:
+            second.extend(delivering._take(clock()))
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():  # which is not over while the other one takes
+        first = delivering._take(clock())
+        other = threading.Thread(target=take, daemon=True)
+        other.start()
+        other.join(PATIENCE)
+
+    assert len(first) == delivering.AT_ONCE
+    assert len(second) == 4
+    assert not {one.pk for one in first} & {one.pk for one in second}
