@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import User
 from billing import ledger_writer, prices
 from billing.entries import Hold, Settle
-from billing.models import Price, PriceProposal, ProposalState
+from billing.models import Price, PriceProposal, ProposalState, UsageRecord
 from billing.price_json import price_to_json
 from billing.pricing import PriceSnapshot, Tier, TokenUsage
 from tests.billing_support import attempt, make_tenant, settlement
@@ -223,3 +223,14 @@ def test_models_without_a_price_and_rates_that_lack_are_listed(staff: Client) ->
     assert '?provider=acme&amp;model=m"' in found.content.decode()
     assert [row.model for row in found.context["tiers"]] == ["scaled", "untiered"]
     assert [row.model for row in found.context["audio"]] == ["spoken-to"]
+
+
+def test_a_record_names_what_its_price_had_no_rate_for(staff: Client) -> None:
+    called(PriceSnapshot(Decimal(1), Decimal(4), tiers=(LONG,)), "m", "scale", input_tokens=200_001)
+
+    listed = staff.get(page("usagerecord_changelist")).content.decode()
+    record = UsageRecord.objects.get()
+    detail = staff.get(page("usagerecord_change", record.pk)).content.decode()
+
+    assert "(no rate for service tier scale)" in listed
+    assert "input $2.00, output $6.00, the rates of: above 200,000 tokens of input" in detail

@@ -2,9 +2,12 @@
 
 from django.contrib import admin
 
-from billing.models import BudgetPeriod, UsageRecord
+from billing.cost_steps import words_of
+from billing.models import BudgetPeriod, UsageRecord, UsageState
 from billing.money import as_text
 from billing.price_json import price_from_json
+from billing.prices.changes import CLASSES
+from billing.pricing import Tier, rates_for, unknown_to
 from core.admin import ReadOnly
 
 
@@ -31,7 +34,7 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ["id", "request_id", "attempt", "surface", "started_at"]}),
         ("Who", {"fields": ["organization", "user_name", "api_key_prefix"]}),
-        ("What", {"fields": ["prompt", "model_asked", "provider", "model_served"]}),
+        ("What", {"fields": ["prompt", "model_asked", "provider", "model_served", "service_tier"]}),
         (
             "How it ended",
             {
@@ -55,6 +58,8 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                     "cache_write_tokens",
                     "output_tokens",
                     "reasoning_tokens",
+                    "audio_input_tokens",
+                    "audio_output_tokens",
                     "is_estimated",
                 ]
             },
@@ -81,9 +86,13 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(ordering="cost_usd", description="cost")
     def cost(self, record: UsageRecord) -> str:
-        if record.cost_usd is not None:
-            return f"{as_text(record.cost_usd)}{' (estimated)' if record.is_estimated else ''}"
-        return "running" if record.state == "started" else "unpriced"
+        if record.state == UsageState.STARTED:
+            return "running"
+        marks = [f"no rate for {what}" for what in _unknown(record)]
+        if record.is_estimated:
+            marks.insert(0, "estimated")
+        amount = "unpriced" if record.cost_usd is None else as_text(record.cost_usd)
+        return f"{amount} ({', '.join(marks)})" if marks else amount
 
     @admin.display(description="held before the call")
     def hold(self, record: UsageRecord) -> str:
@@ -98,14 +107,24 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         price = price_from_json(record.price)
         if price is None:
             return "This model has no price."
-        parts = [f"input {as_text(price.input_usd)}", f"output {as_text(price.output_usd)}"]
-        if price.cached_input_usd is not None:
-            parts.append(f"cached input {as_text(price.cached_input_usd)}")
-        if price.cache_write_usd is not None:
-            parts.append(f"cache write {as_text(price.cache_write_usd)}")
+        rates = rates_for(price, record.usage.total_input, record.service_tier)
+        parts = [
+            f"{label.lower()} {as_text(usd)}"
+            for name, label in CLASSES.items()
+            if (usd := getattr(rates, name)) is not None
+        ]
+        if price.request_usd is not None:
+            parts.append(f"fee for the call {as_text(price.request_usd)}")
+        if isinstance(rates, Tier):
+            parts.append(f"the rates of: {words_of(rates)}")
         return ", ".join(parts)
 
     @admin.display
     def budgets(self, record: UsageRecord) -> str:
         periods = BudgetPeriod.objects.filter(pk__in=record.budget_period_ids)
         return ", ".join(map(str, periods.select_related("budget"))) or "none"
+
+
+def _unknown(record: UsageRecord) -> tuple[str, ...]:
+    price = price_from_json(record.price)
+    return () if price is None else unknown_to(price, record.usage, record.service_tier)

@@ -8,9 +8,9 @@ from billing.pricing import PriceSnapshot, Rates
 
 CLASSES = {
     "input_usd": "Input",
+    "output_usd": "Output",
     "cached_input_usd": "Cached input",
     "cache_write_usd": "Cache write",
-    "output_usd": "Output",
     "reasoning_usd": "Reasoning",
     "audio_input_usd": "Audio input",
     "audio_output_usd": "Audio output",
