@@ -211,8 +211,10 @@ def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
     is dearer. Speech is a part of the output, and so is reasoning, except with vendors whose total
     is larger than its parts: there it comes on top.
     """
-    if usage is None:
-        return None
+    return None if usage is None else credible(_disjoint(usage), has_content=has_content)
+
+
+def _disjoint(usage: Usage) -> TokenUsage:
     prompt = usage.prompt_tokens or 0
     completion = usage.completion_tokens or 0
     sent = usage.prompt_tokens_details or NO_INPUT_DETAILS
@@ -226,16 +228,13 @@ def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
         reasoning = on_top
     else:
         completion -= reasoning
-    return credible(
-        TokenUsage(
-            input_tokens=prompt - cached - heard,
-            cached_input_tokens=cached,
-            output_tokens=completion - spoken,
-            reasoning_tokens=reasoning,
-            audio_input_tokens=heard,
-            audio_output_tokens=spoken,
-        ),
-        has_content=has_content,
+    return TokenUsage(
+        input_tokens=prompt - cached - heard,
+        cached_input_tokens=cached,
+        output_tokens=completion - spoken,
+        reasoning_tokens=reasoning,
+        audio_input_tokens=heard,
+        audio_output_tokens=spoken,
     )
 
 
