@@ -96,28 +96,9 @@ def by_price(candidates: Sequence[Candidate], facts: Facts) -> list[Ranked]:
     # The same output from each: otherwise the one that may say most would look dear.
     output = min(candidate.fitting.max_output_tokens for candidate in candidates)
 
-    def cost(fitting: Fitting) -> Decimal | None:
-        price = facts.prices.get(fitting.deployment.id)
-        if price is None:
-            return None
-        return worst_case_usd(
-            price,
-            input_tokens=fitting.input_tokens,
-            max_output_tokens=output,
-            service_tier=ORDINARY,  # otherwise a vendor that also sells priority would look dear
-        )
-
-    costs = [(cost(candidate.fitting), candidate.fitting) for candidate in candidates]
+    costs = [(_cost(one.fitting, output, facts), one.fitting) for one in candidates]
     costs.sort(key=lambda pair: (pair[0] is None, pair[0] or 0))
-    return [
-        Ranked(
-            fitting,
-            "no price: after those that have one"
-            if usd is None
-            else f"at most ${usd.normalize():f} with {output:,} tokens of output",
-        )
-        for usd, fitting in costs
-    ]
+    return [Ranked(fitting, _in_words(usd, output)) for usd, fitting in costs]
 
 
 def by_speed(candidates: Sequence[Candidate], facts: Facts) -> list[Ranked]:
@@ -150,3 +131,22 @@ ORDERS: Mapping[str, Callable[[Sequence[Candidate], Facts], list[Ranked]]] = {
     Strategy.FASTEST: by_speed,
     Strategy.LEAST_BUSY: by_load,
 }
+
+
+def _cost(fitting: Fitting, output: int, facts: Facts) -> Decimal | None:
+    """Return what the request costs at most with so much output; `None`: nobody knows."""
+    price = facts.prices.get(fitting.deployment.id)
+    if price is None:
+        return None
+    return worst_case_usd(
+        price,
+        input_tokens=fitting.input_tokens,
+        max_output_tokens=output,
+        service_tier=ORDINARY,  # otherwise a vendor that also sells priority would look dear
+    )
+
+
+def _in_words(usd: Decimal | None, output: int) -> str:
+    if usd is None:
+        return "no price: after those that have one"
+    return f"at most ${usd.normalize():f} with {output:,} tokens of output"
