@@ -20,12 +20,12 @@ from llm.caching.commands import SIGN
 from llm.caching.exact import entry_of
 from llm.caching.exchange import exchanges
 from llm.caching.follows import Follow
-from llm.caching.kept import joined
+from llm.caching.kept import gathered
 from llm.caching.leads import Lead
 from llm.caching.lookup import Answer, Lookup
 from llm.caching.pages import Unreadable
 from llm.errors import ConnectionFailed, ProviderError
-from llm.types import Delta, Event, Finished, KeptAnswer
+from llm.types import Event, Finished, KeptAnswer
 
 logger = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ class Flight:
         while True:
             news = self._events[position:]
             position += len(news)
-            for event in _gathered(news):
+            for event in gathered(news):
                 yield event
             if passenger.error is not None:
                 raise own(passenger.error)
@@ -271,22 +271,6 @@ def _forget(flight: Flight) -> None:
     flights = _flights.get()
     if flights.get(flight.key) is flight:
         del flights[flight.key]
-
-
-def _gathered(news: list[Event]) -> list[Event]:
-    """Return the events with deltas that follow each other put together."""
-    gathered: list[Event] = []
-    deltas: list[Delta] = []
-    for event in (*news, None):
-        if isinstance(event, Delta):
-            deltas.append(event)
-            continue
-        if deltas:
-            gathered.append(joined(deltas))
-            deltas = []
-        if event is not None:
-            gathered.append(event)
-    return gathered
 
 
 def go_on(work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:

@@ -59,6 +59,22 @@ def joined(deltas: Sequence[Delta]) -> Delta:
     )
 
 
+def gathered(news: Sequence[Event]) -> list[Event]:
+    """Return the events with deltas that follow each other put together."""
+    whole: list[Event] = []
+    deltas: list[Delta] = []
+    for event in (*news, None):
+        if isinstance(event, Delta):
+            deltas.append(event)
+            continue
+        if deltas:
+            whole.append(joined(deltas))
+            deltas = []
+        if event is not None:
+            whole.append(event)
+    return whole
+
+
 def encode(kept: KeptAnswer) -> bytes | None:
     """Return the answer's bytes; `None` for one that is too large, or that says nothing."""
     has_content = kept.delta.text or kept.delta.tool_calls
