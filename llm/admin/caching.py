@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.humanize.templatetags.humanize import intcomma
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -46,7 +47,7 @@ class CachePurgeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        shown = {"title": "Throw kept answers away", "show_save_and_add_another": False}
+        shown = {"title": "Throw kept answers away"}
         return super().add_view(request, form_url, {**shown, **(extra_context or {})})
 
     def save_model(
@@ -73,6 +74,21 @@ class CachePurgeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+class ReportedFilter(admin.SimpleListFilter):
+    title = "reported as wrong"
+    parameter_name = "reported"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[SemanticHit]
+    ) -> QuerySet[SemanticHit]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(reported_at__isnull=self.value() == "no")
+
+
 @admin.register(SemanticHit)
 class SemanticHitAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Answers given to a similar question. Those reported as wrong say whether it is too low."""
@@ -82,7 +98,7 @@ class SemanticHitAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         *("reported_at", "reported_by"),
     ]
     list_select_related = ["organization"]
-    list_filter = [("reported_at", admin.EmptyFieldListFilter), "organization", "prompt_name"]
+    list_filter = [ReportedFilter, "organization", "prompt_name"]
     search_fields = ["usage_id", "prompt_name"]
     fields = (
         *("usage_id", "created_at", "organization", "prompt", "alias", "embedding_model"),

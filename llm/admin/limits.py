@@ -1,15 +1,32 @@
 """How much callers may ask for, and who has asked for more."""
 
+from typing import Any
+
 from django.contrib import admin
 
 from core.admin import ReadOnly
+from llm.admin.words import number
 from llm.models import Limit, LimitRefusal
+
+
+class ScopeFilter(admin.ChoicesFieldListFilter):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = "whom it counts for"
 
 
 @admin.register(Limit)
 class LimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["name", "applies_to", "requests", "tokens", "per", "parallel", "is_active"]
-    list_filter = ["is_active", "scope"]
+    list_display = [
+        "name",
+        "applies_to",
+        "most_requests",
+        "most_tokens",
+        "per",
+        "parallel",
+        "is_active",
+    ]
+    list_filter = ["is_active", ("scope", ScopeFilter)]
     list_select_related = ["organization", "user", "api_key"]
     search_fields = ["name"]
     autocomplete_fields = ["organization", "user", "api_key"]
@@ -30,6 +47,14 @@ class LimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def applies_to(self, limit: Limit) -> str:
         target = limit.organization or limit.user or limit.api_key
         return f"{limit.get_scope_display()}: {target or 'each'}"
+
+    @admin.display(description="requests", ordering="requests")
+    def most_requests(self, limit: Limit) -> str:
+        return number(limit.requests)
+
+    @admin.display(description="tokens", ordering="tokens")
+    def most_tokens(self, limit: Limit) -> str:
+        return number(limit.tokens)
 
     @admin.display(ordering="seconds")
     def per(self, limit: Limit) -> str:

@@ -9,6 +9,27 @@ from django.forms.models import BaseInlineFormSet
 
 from llm import credentials
 from llm.models import Credential, Provider
+from llm.providers import addresses
+
+
+class ProviderForm(forms.ModelForm[Provider]):
+    class Meta:
+        model = Provider
+        fields = [
+            *("name", "kind", "base_url", "api_version", "auth", "max_connections", "is_active"),
+        ]
+        labels = {"api_version": "API version", "max_connections": "Connections at most"}
+
+    def clean_base_url(self) -> str:
+        """Refuse an address that no call would go to; what a name means is seen when calling."""
+        base_url: str = self.cleaned_data["base_url"]
+        try:
+            host = urlsplit(base_url).hostname or ""
+        except ValueError:
+            raise ValidationError("This is no address.") from None
+        if addresses.is_closed(host):
+            raise ValidationError(f"This address is never called: {addresses.WHY}.")
+        return base_url
 
 
 class CredentialForm(forms.ModelForm[Credential]):

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from llm import credentials, presets
-from llm.admin.provider_forms import CredentialForm, CredentialFormSet
+from llm.admin.provider_forms import CredentialForm, CredentialFormSet, ProviderForm
 from llm.admin.provider_tools import ProviderTools, key_state, keys_set_aside
 from llm.models import Credential, Deployment, Provider
 from llm.presets import PRESETS, Preset
@@ -48,9 +48,7 @@ class ProviderAdmin(ProviderTools):
     list_display = ["name", "kind", "base_url", "keys", "is_active"]
     list_filter = ["kind", "is_active"]
     search_fields = ["name", "base_url"]
-    fields = [
-        *("name", "kind", "base_url", "api_version", "auth", "max_connections", "is_active"),
-    ]
+    form = ProviderForm
     inlines = [CredentialInline, DeploymentInline]
     actions = ["use_again"]
     add_form_template = "admin/llm/provider/add_form.html"

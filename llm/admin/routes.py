@@ -53,6 +53,9 @@ class RouteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ("Who answers", {"fields": ["strategy", "is_hedged", "is_cached"]}),
     ]
 
+    class Media:
+        css = {"all": ["css/admin-llm.css"]}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
         routes: QuerySet[Route] = super().get_queryset(request)
         return routes.prefetch_related("steps__deployment__provider", "organizations")
