@@ -3,19 +3,34 @@
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminDateWidget
 
 from accounts.models import ApiKey, Organization, User
 from billing.corrections import posting
 from billing.models import Adjustment, Correction
 
-__all__ = ["AdjustForm"]
+
+class DayInput(forms.DateInput):
+    """The browser's own calendar."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class WideText(forms.TextInput):
+    """A line as wide as the admin's others."""
+
+    def __init__(self) -> None:
+        super().__init__({"class": "vTextField"})
 
 
 class AdjustForm(forms.Form):
     """What is added to what was spent, where, and why."""
 
-    reason = forms.CharField(max_length=500, help_text="Why; people read it in a year.")
+    reason = forms.CharField(
+        max_length=500, widget=WideText, help_text="Why; people read it in a year."
+    )
     amount_usd = forms.DecimalField(
         label="Amount, USD",
         max_digits=20,
@@ -23,7 +38,7 @@ class AdjustForm(forms.Form):
         help_text="What is added to what was spent; with a minus sign, what is taken from it.",
     )
     day = forms.DateField(
-        widget=AdminDateWidget, help_text="The day it belongs to, in each budget's own calendar."
+        widget=DayInput, help_text="The day it belongs to, in each budget's own calendar."
     )
     organization = forms.ModelChoiceField(Organization.objects.all())
     user = forms.ModelChoiceField(
@@ -32,15 +47,18 @@ class AdjustForm(forms.Form):
         help_text="Whose call it was, if it is one person's.",
     )
     api_key = forms.ModelChoiceField(ApiKey.objects.all(), required=False, label="API key")
-    prompt_name = forms.CharField(max_length=100, required=False, label="Prompt")
+    prompt_name = forms.CharField(max_length=100, required=False, widget=WideText, label="Prompt")
     model_asked = forms.CharField(
         max_length=200,
         required=False,
+        widget=WideText,
         label="Model that was asked for",
         help_text="Budgets for a model go by this name.",
     )
-    provider = forms.CharField(max_length=100, required=False)
-    model_served = forms.CharField(max_length=200, required=False, label="Model that answered")
+    provider = forms.CharField(max_length=100, required=False, widget=WideText)
+    model_served = forms.CharField(
+        max_length=200, required=False, widget=WideText, label="Model that answered"
+    )
 
     def clean_amount_usd(self) -> Any:
         """Refuse nothing."""

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
 from billing.corrections import books_by_day, reconciling
+from billing.corrections.causes import Cause
 from billing.corrections.exports import reading
 from billing.corrections.reconciling import Reconciliation, Row
 from core.errors import AppError
@@ -55,8 +56,8 @@ def view(admin: Any, request: HttpRequest) -> HttpResponse:
 
 
 def _proposal(row: Row, found: Reconciliation) -> str:
-    """Return the end of an address that begins an adjustment of the difference."""
-    if not row.parts:
+    """Return the end of an address that begins an adjustment of what is worth one."""
+    if all(part.cause is Cause.ROUNDING for part in row.parts):
         return ""
     return urlencode(
         {

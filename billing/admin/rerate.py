@@ -5,12 +5,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.widgets import AdminDateWidget
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
+from billing.admin.adjust_form import DayInput
 from billing.corrections import books_by_day, rerating
 from billing.corrections.rerating import Question
 from billing.models import Price
@@ -23,8 +23,8 @@ class RerateForm(forms.Form):
     """Which attempts, and at what prices."""
 
     provider = forms.ChoiceField(choices=list)
-    first = forms.DateField(label="From", widget=AdminDateWidget, help_text="In UTC.")
-    last = forms.DateField(label="To", widget=AdminDateWidget, help_text="This day as well.")
+    first = forms.DateField(label="From", widget=DayInput, help_text="In UTC.")
+    last = forms.DateField(label="To", widget=DayInput, help_text="This day as well.")
     models = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs={"rows": 3}),
