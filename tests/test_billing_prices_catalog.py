@@ -120,8 +120,8 @@ def test_service_tiers_and_batch_take_what_they_do_not_say_from_the_ordinary(
     found = {tier.service_tier: tier for tier in read().price.tiers}
 
     assert {name: (tier.input_usd, tier.output_usd) for name, tier in found.items()} == {
-        "flex": (1, 4),
-        "batch": (2, 3),
+        "flex": (Decimal(1), Decimal(4)),
+        "batch": (Decimal(2), Decimal(3)),
     }
     assert {tier.cached_input_usd for tier in found.values()} == {Decimal("0.2")}
 
@@ -138,7 +138,7 @@ def test_a_price_by_the_hour_is_the_dearest_at_any_hour_and_warned_of(listed: Li
 
     by_day = read()
 
-    assert (by_day.price.input_usd, by_day.price.output_usd) == (2, 2)
+    assert (by_day.price.input_usd, by_day.price.output_usd) == (Decimal(2), Decimal(2))
     assert by_day.warnings == (
         "Costs depend on the time of the day (UTC 01:00-04:00); these are the dearest.",
     )

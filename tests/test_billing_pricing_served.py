@@ -98,6 +98,7 @@ async def test_a_long_call_costs_its_tier_for_all_of_it(vendor: FakeVendor, call
 
     [row] = await recorded()
     assert row.cost_usd == Decimal("0.002032")  # 1,001 tokens at $2, ten at $3 per million
+    assert row.price is not None
     assert row.price["tiers"] == [{"input_usd": "2", "output_usd": "3", "above_tokens": 1000}]
 
 

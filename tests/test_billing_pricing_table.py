@@ -231,7 +231,7 @@ def test_no_call_costs_more_than_its_worst_case(
 ) -> None:
     usage = TokenUsage(**tokens)
 
-    sizes = {"input_tokens": usage.total_input, "max_output_tokens": usage.total_output}
+    sizes: Any = {"input_tokens": usage.total_input, "max_output_tokens": usage.total_output}
 
     assert worst_case_usd(rated, **sizes) >= Decimal(cost)
     assert worst_case_usd(rated, **sizes, service_tier=service_tier) >= Decimal(cost)

@@ -1,11 +1,12 @@
 """Prices in words and digits, for the admin's pages."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from billing.cost_steps import Explained
 from billing.money import shortest
-from billing.prices.changes import Change
+from billing.prices.changes import CLASSES, Change
 
 NOT_SET = "not set"
 
@@ -81,6 +82,15 @@ def percent(one: Change) -> str:
         return "gone"
     by = one.percent
     return "from nothing" if by is None else f"{by:+,.1f} %".replace("-", "−")
+
+
+def rates(amounts: Mapping[str, Decimal]) -> str:
+    """Return the rates that are set."""
+    return ", ".join(
+        f"{label.lower()} {exact(amounts[name])}"
+        for name, label in CLASSES.items()
+        if name in amounts
+    )
 
 
 def place_of(service_tier: str, above_tokens: int) -> str:

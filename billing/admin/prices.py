@@ -17,16 +17,15 @@ from billing.admin.price_forms import (
     FIRST_SAMPLE,
     PriceForm,
     SampleForm,
-    TierFormSet,
     UnsavedPriceForm,
 )
-from billing.models import Price, PriceTier
+from billing.admin.price_tiers import PriceTierInline, initial, initial_tiers, preceding
+from billing.models import Price
 from billing.models.prices import RATES
-from billing.money import as_text, shortest
+from billing.money import as_text
 from billing.prices import unpriced
 
 SAMPLE = "_sample"  # the button that shows what a call costs
-LONGEST_ID = 19  # digits
 PER_MILLION = "In US dollars per million tokens."
 
 
@@ -43,23 +42,6 @@ class InForce(admin.SimpleListFilter):
         return queryset.filter(pk__in=Price.objects.in_force().order_by().values("pk"))
 
 
-class PriceTierInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = PriceTier
-    formset = TierFormSet
-    fields = ["service_tier", "above_tokens", *RATES]
-    verbose_name_plural = "Tiers: the whole call costs this where one applies"
-    classes = ["price-tiers"]
-
-    def get_extra(self, request: HttpRequest, obj: Price | None = None, **kwargs: Any) -> int:
-        return 0 if obj else max(2, len(initial_tiers(request)))
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Price)
 class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """A price is never edited: adding a new one ends the one before."""
@@ -72,10 +54,7 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ]
     list_filter = [InForce, "provider"]
     search_fields = ["provider", "model"]
-    fieldsets = [
-        (None, {"fields": ["provider", "model", "valid_from"]}),
-        ("Rates", {"fields": [*RATES, "request_usd"], "description": PER_MILLION}),
-    ]
+    readonly_fields = ["rates_shown", "fee_shown"]
 
     @admin.display(description="input", ordering="input_usd")
     def input_shown(self, price: Price) -> str:
@@ -93,9 +72,25 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def output_shown(self, price: Price) -> str:
         return as_text(price.output_usd)
 
+    @admin.display(description="rates")
+    def rates_shown(self, price: Price) -> str:
+        return price_words.rates(price.rates())
+
+    @admin.display(description="fee for each call", empty_value="none")
+    def fee_shown(self, price: Price) -> str | None:
+        return None if price.request_usd is None else price_words.exact(price.request_usd)
+
     @admin.display(description="tiers")
     def tiers_shown(self, price: Price) -> str:
         return "; ".join(map(str, price.tiers.all()))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        """Return the form for a price to be added, or the facts of one that was."""
+        about = ["provider", "model", "valid_from"]
+        if obj is not None:
+            about += ["valid_to", "source"]
+        rates = ["rates_shown", "fee_shown"] if obj else [*RATES, "request_usd"]
+        return [(None, {"fields": about}), ("Rates", {"fields": rates, "description": PER_MILLION})]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
         return super().get_queryset(request).prefetch_related("tiers")
@@ -150,7 +145,7 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if before is None:
             return {**super().get_changeform_initial_data(request), "valid_from": None}
         names = ("provider", "model", "request_usd", *RATES)
-        return {**{name: _initial(before, name) for name in names}, "valid_from": None}
+        return {**{name: initial(before, name) for name in names}, "valid_from": None}
 
     def get_formset_kwargs(
         self, request: HttpRequest, obj: Price, inline: Any, prefix: str
@@ -202,28 +197,6 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "has_add_permission": self.has_add_permission(request),
         }
         return TemplateResponse(request, f"admin/billing/price/{name}.html", context)
-
-
-def preceding(request: HttpRequest) -> Price | None:
-    """Return the price that a new one begins with: by its id, or of the model in the address."""
-    pk = request.GET.get("after", "")
-    if pk.isdecimal() and len(pk) < LONGEST_ID:
-        return Price.objects.filter(pk=pk).first()
-    provider, model = (request.GET.get(name, "") for name in ("provider", "model"))
-    return Price.objects.in_force().of(provider, model).first()
-
-
-def initial_tiers(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the tiers that a new price begins with."""
-    before = preceding(request) if request.method == "GET" else None
-    names = ("service_tier", "above_tokens", *RATES)
-    tiers = before.tiers.all() if before else ()
-    return [{name: _initial(tier, name) for name in names} for tier in tiers]
-
-
-def _initial(row: Price | PriceTier, name: str) -> Any:
-    value = getattr(row, name)
-    return shortest(value) if name.endswith("_usd") and value is not None else value
 
 
 def _cost(context: Any, sample_form: SampleForm) -> price_words.CostShown | None:
