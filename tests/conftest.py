@@ -180,21 +180,27 @@ def no_retries(impatient_calls: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def call(transactional_db: None) -> "Call":
-    """A program's call, paid by a new organization."""
-    from tests.llm_support import call_by
-
-    return call_by(Organization.objects.create(name="Acme", slug="acme"))
+def acme(transactional_db: None) -> Organization:
+    """A new organization."""
+    return Organization.objects.create(name="Acme", slug="acme")
 
 
 @pytest.fixture
-def alice(transactional_db: None) -> "Person":
+def call(acme: Organization) -> "Call":
+    """A program's call, paid by a new organization."""
+    from tests.llm_support import call_by
+
+    return call_by(acme)
+
+
+@pytest.fixture
+def alice(acme: Organization) -> "Person":
     """A person with an account, signed in, and the demo's models to ask."""
     from llm import demo
     from tests.chat_support import Person
 
     demo.seed()
-    return Person("alice", Organization.objects.create(name="Acme", slug="acme"))
+    return Person("alice", acme)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from accounts.models import Organization
 from accounts.principal import Principal
@@ -32,6 +33,9 @@ def limit(name: str = "Test", scope: Scope = Scope.ORGANIZATION, **figures: obje
     made = Limit.objects.create(name=name, scope=scope, **figures)
     rules.forget()
     return made
+
+
+alimit = sync_to_async(limit)
 
 
 def call_by(

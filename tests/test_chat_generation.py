@@ -16,8 +16,9 @@ from chat.blocks import Blocks
 from chat.models import Message, Status
 from chat.pace import FRAME_BYTES, Pace
 from core import redis
+from tests import llm_support
 from tests.chat_support import Person, ended, eventually, question
-from tests.vendor import Answer, FakeVendor
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
 
@@ -140,33 +141,32 @@ async def test_an_answer_goes_on_when_nobody_looks(alice: Person, vendor: FakeVe
 async def test_a_stop_in_the_middle_ends_the_model_and_keeps_what_was_said(
     alice: Person, vendor: FakeVendor
 ) -> None:
-    turn = await begun(alice, vendor, Answer(text="word " * 500, pause=0.02))
-    await eventually(turn.answer, lambda message: bool(message.text))
+    turn = await begun(alice, vendor, Answer(text="word " * 500, gate=Gate(), gate_after=50))
+    await eventually(turn.answer, lambda message: message.text.startswith("word word"))
 
     message = await stopped(alice, turn)
 
     assert message.status == Status.STOPPED
     assert message.text.startswith("word word")
-    assert len(message.text) < 2000
+    assert len(message.text) <= len("word " * 50)
     assert message.html == markdown.render(message.text)
     usage = await usage_of(message)
     assert (usage.outcome, usage.is_estimated) == (Outcome.STOPPED, True)
     assert message.cost_usd == usage.cost_usd
-    await vendor_is_told(vendor)
+    await llm_support.eventually(lambda: vendor.cancelled == 1)
 
 
 async def test_a_stop_before_the_first_word_ends_the_model_too(
-    alice: Person, vendor: FakeVendor
+    alice: Person, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(generation, "SAVE_SECONDS", 3600)  # no other way than to be told
     turn = await begun(alice, vendor, Answer(fault="stall"))
-    async with asyncio.timeout(5):
-        while not vendor.requests:  # noqa: ASYNC110 - it is another thread's
-            await asyncio.sleep(0.01)
+    await llm_support.eventually(lambda: bool(vendor.requests))
 
     message = await stopped(alice, turn)
 
     assert (message.status, message.text) == (Status.STOPPED, "")
-    await vendor_is_told(vendor)
+    await llm_support.eventually(lambda: vendor.cancelled == 1)
 
 
 async def test_a_stop_is_remembered_until_a_process_writes_the_answer(alice: Person) -> None:
@@ -209,8 +209,8 @@ async def test_an_unknown_model_is_told_to_the_person(alice: Person) -> None:
 
 
 async def test_a_process_that_ends_leaves_what_it_wrote(alice: Person, vendor: FakeVendor) -> None:
-    turn = await begun(alice, vendor, Answer(text="word " * 500, pause=0.02))
-    await eventually(turn.answer, lambda message: bool(message.text))
+    turn = await begun(alice, vendor, Answer(text="word " * 500, gate=Gate(), gate_after=50))
+    await eventually(turn.answer, lambda message: message.text.startswith("word word"))
 
     await generation.shut_down()
 
@@ -354,9 +354,3 @@ async def stopped(person: Person, turn: services.Turn) -> Message:
 async def usage_of(message: Message) -> UsageRecord:
     assert message.usage_id is not None
     return await UsageRecord.objects.aget(pk=message.usage_id)
-
-
-async def vendor_is_told(vendor: FakeVendor) -> None:
-    async with asyncio.timeout(5):
-        while not vendor.cancelled:  # noqa: ASYNC110 - it is another thread's
-            await asyncio.sleep(0.01)

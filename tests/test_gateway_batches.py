@@ -23,11 +23,12 @@ from billing.models import UsageRecord, UsageState
 from gateway.batches.results import FileProblem, open_results
 from tests.batch_support import MODEL, ids, jsonl, line, results
 from tests.servers import environment
-from tests.vendor import Answer, FakeVendor
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 
 Popen = subprocess.Popen
+PATIENCE = 120  # seconds; nobody waits so long but where something is broken
 MESSAGE = {"role": "assistant", "content": "a\nb"}
 
 
@@ -70,18 +71,13 @@ class Folder:
 
 
 @pytest.fixture
-def acme(transactional_db: None) -> Organization:
-    return Organization.objects.create(name="Acme", slug="acme")
-
-
-@pytest.fixture
 def folder(tmp_path: Path, acme: Organization, vendor: FakeVendor) -> Folder:
     vendor.serve(MODEL)
     return Folder(tmp_path)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -208,33 +204,35 @@ def test_failed_lines_are_asked_again_only_on_demand(folder: Folder, vendor: Fak
 
 
 def test_a_killed_run_loses_no_line_and_repeats_none(folder: Folder, vendor: FakeVendor) -> None:
-    vendor.script(Answer(pause=0.02))
-    folder.write(*map(line, range(60)))
+    gate = Gate()
+    vendor.script(*[Answer()] * 10, Answer(gate=gate))
+    folder.write(*map(line, range(30)))
     process = folder.start("--concurrency", "4")
-    wait_for(lambda: folder.lines_done() >= 10)
+    wait_for(lambda: folder.lines_done() == 10 and len(vendor.requests) == 14)
     process.kill()
     process.communicate()
     kept = folder.lines_done()
-    assert kept < 60
+    assert kept == 10
+    gate.open()
 
     code, out, _ = folder.run()
 
     assert code == 0
-    assert out.startswith(f"{60 - kept} answered")
-    assert sorted(ids(folder.target)) == sorted(f"c{number}" for number in range(60))
+    assert out.startswith(f"{30 - kept} answered")
+    assert sorted(ids(folder.target)) == sorted(f"c{number}" for number in range(30))
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_settles_and_says_how_to_go_on(
     folder: Folder, vendor: FakeVendor, sent: signal.Signals, code: int
 ) -> None:
-    vendor.script(Answer(), Answer(), Answer(pause=30))
+    vendor.script(Answer(), Answer(), Answer(fault="stall"))
     folder.write(*map(line, range(9)))
     process = folder.start("--concurrency", "2")
     wait_for(lambda: len(vendor.requests) == 4 and folder.lines_done() == 2)
 
     process.send_signal(sent)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == code
     assert out.startswith("2 answered, 0 failed, ")
@@ -258,7 +256,7 @@ def test_a_full_disk_stops_the_run_and_loses_no_whole_line(
         resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
 
     process = folder.start("--concurrency", "1", preexec_fn=leave_little_room)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 1
     assert "cannot be written to: File too large." in err
@@ -337,7 +335,7 @@ def test_a_wrong_file_is_one_line_on_the_screen(folder: Folder) -> None:
     process = folder.start()
 
     said = "CommandError: Line 2: Parley gives one answer: `n` must be 1.\n"
-    assert process.communicate(timeout=60) == ("", said)
+    assert process.communicate(timeout=PATIENCE) == ("", said)
     assert process.returncode == 1
 
 
@@ -355,7 +353,7 @@ def test_progress_is_a_bar_on_a_terminal(folder: Folder) -> None:
     termios.tcsetwinsize(theirs, (24, 100))
 
     process = folder.start(terminal=theirs)
-    process.wait(30)
+    process.wait(PATIENCE)
 
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()

@@ -33,8 +33,9 @@ from llm.types import (
     Started,
     Tool,
 )
+from tests.flights_support import are_waiting
 from tests.llm_support import MARKS, ask, call_by, collect, recorded, text_of
-from tests.vendor import Answer, FakeVendor
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = MARKS
 
@@ -241,8 +242,12 @@ async def test_hits_of_the_same_moment_are_one_command(
 
 async def test_figures_tell_what_the_cache_saves(vendor: FakeVendor, call: Call) -> None:
     await vendor.aserve()
-    vendor.script(Answer(pause=0.01))
-    await asyncio.gather(*(collect(ask(temperature=0.0), call) for _ in range(3)))
+    gate = Gate()
+    vendor.script(Answer(gate=gate))
+    asking = [asyncio.create_task(collect(ask(temperature=0.0), call)) for _ in range(3)]
+    await are_waiting(3)
+    gate.open()
+    await asyncio.gather(*asking)
     for _ in range(2):
         await collect(ask(temperature=0.0), call)
     await service.close()

@@ -45,8 +45,9 @@ def demo_models(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("llm.providers.demo.faults.SLOW_SECONDS", 0.1)
     demo.seed()
     demo.seed()
-    patience = {"first_token_seconds": 0.2, "idle_seconds": 0.2}
-    Deployment.objects.filter(model__startswith="fault-stall").update(**patience)
+    stalling = Deployment.objects.filter(model__startswith="fault-stall")
+    stalling.update(first_token_seconds=0.2, idle_seconds=0.5)
+    stalling.filter(model="fault-stall-20").update(first_token_seconds=60)
     routes.forget()
 
 
@@ -82,7 +83,7 @@ FAILURES: dict[str, type[errors.ProviderError]] = {
 async def test_the_demos_faults_fail_as_their_names_say(
     call: Call, model: str, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = Policy(retries=1, base_delay=0.001, first_content=5.0)
+    policy = Policy(retries=1, base_delay=0.001, first_content=60)
     monkeypatch.setattr(attempts, "POLICY", policy)
     error = FAILURES[model]
 

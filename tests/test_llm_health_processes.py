@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TypeAlias
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -17,7 +18,7 @@ from tests.servers import environment
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
-Process = subprocess.Popen[str]
+Process: TypeAlias = "subprocess.Popen[str]"
 LONG_AGO = 100  # seconds; the cooldown is over by now
 
 

@@ -7,22 +7,32 @@ from contextlib import aclosing
 import pytest
 from asgiref.sync import sync_to_async
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from billing import books
 from billing.errors import BudgetExceeded
-from billing.models import Budget
+from billing.models import Budget, UsageRecord
 from llm import errors, health, retry_budget, service
 from llm.health.monitor import ENOUGH
 from llm.models import Deployment, Route
 from llm.routing import routes
-from llm.types import Call, Started
-from tests.llm_support import MARKS, ask, collect, eventually, recorded, text_of
-from tests.vendor import Answer, FakeVendor
+from llm.types import Call, ChatRequest, Started
+from tests.llm_support import (
+    MARKS,
+    PATIENCE,
+    ask,
+    collect,
+    eventually,
+    recorded,
+    text_of,
+    until_said,
+)
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = MARKS
 
 USUAL_MS = 50
-SLOW = Answer(text="slow and late", pause=5)
+SLOW = Answer(text="slow and late", gate=Gate())  # it never speaks
 
 
 async def be_known(
@@ -65,6 +75,31 @@ async def providers_and_outcomes() -> list[tuple[str, str]]:
     return sorted([(row.provider, row.outcome) for row in await recorded()])
 
 
+async def has_ended(provider: str) -> None:
+    """Wait until an attempt of the provider is in the books."""
+    ended = UsageRecord.objects.filter(provider=provider, state="settled")
+    async with asyncio.timeout(PATIENCE):
+        while not await ended.aexists():  # noqa: ASYNC110 - a thread writes it
+            await asyncio.sleep(0.01)
+
+
+async def answer_without_a_hedge(vendor: FakeVendor, request: ChatRequest, call: Call) -> EventDict:
+    """Have the vendor answer once a second deployment was left out, and return what was logged."""
+    gate = Gate()
+    vendor.script(Answer(text="late", gate=gate))
+
+    def skipped() -> list[EventDict]:
+        return [entry for entry in logs if entry["event"] == "llm.hedge_skipped"]
+
+    with capture_logs() as logs:
+        asking = asyncio.create_task(collect(request, call))
+        await eventually(lambda: bool(skipped()))
+        gate.open()
+        assert text_of(await asking) == "late"
+    [entry] = skipped()
+    return entry
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_whoever_speaks_first_answers_and_the_other_is_stopped(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call, stream: bool
@@ -95,12 +130,15 @@ async def test_the_first_may_still_win(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
     await be_known(hedged, is_streamed=True)
-    vendor.script(Answer(text="first", pause=0.2))
+    gate = Gate()
+    vendor.script(Answer(text="first", gate=gate))
     spare.script(SLOW)
 
-    events = await collect(ask(), call)
+    asking = asyncio.create_task(collect(ask(), call))
+    await eventually(lambda: len(spare.requests) == 1)
+    gate.open()
 
-    assert text_of(events) == "first"
+    assert text_of(await asking) == "first"
     assert len(spare.requests) == 1
     await service.close()
     assert await providers_and_outcomes() == [("spare", "stopped"), ("vendor", "success")]
@@ -109,7 +147,7 @@ async def test_the_first_may_still_win(
 async def test_who_is_as_fast_as_usual_is_asked_alone(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
-    await be_known(hedged, is_streamed=True, milliseconds=5_000)
+    await be_known(hedged, is_streamed=True, milliseconds=60_000)
 
     await asyncio.gather(*(collect(ask(), call) for _ in range(3)))
 
@@ -131,10 +169,16 @@ async def test_when_the_second_fails_the_first_goes_on(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
     await be_known(hedged, is_streamed=True)
-    vendor.script(Answer(text="late", pause=0.3))
+    gate = Gate()
+    vendor.script(Answer(text="late", gate=gate))
     spare.script(Answer(status=500))
 
-    assert text_of(await collect(ask(), call)) == "late"
+    asking = asyncio.create_task(collect(ask(), call))
+    await eventually(lambda: len(spare.requests) == 1)
+    await has_ended("spare")
+    gate.open()
+
+    assert text_of(await asking) == "late"
 
     assert await providers_and_outcomes() == [("spare", "failed"), ("vendor", "success")]
 
@@ -142,14 +186,18 @@ async def test_when_the_second_fails_the_first_goes_on(
 async def test_when_the_first_fails_the_second_goes_on(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
-    hedged.first_token_seconds = 0.2
-    await hedged.asave()
-    routes.forget()
     await be_known(hedged, is_streamed=True)
-    vendor.script(Answer(fault="stall"))
-    spare.script(Answer(text="second", pause=0.3))
+    first, second = Gate(), Gate()
+    vendor.script(Answer(fault="close", after=0, gate=first))
+    spare.script(Answer(text="second", gate=second))
 
-    assert text_of(await collect(ask(), call)) == "second"
+    asking = asyncio.create_task(collect(ask(), call))
+    await eventually(lambda: len(spare.requests) == 1)
+    first.open()
+    await has_ended("vendor")
+    second.open()
+
+    assert text_of(await asking) == "second"
 
     assert await providers_and_outcomes() == [("spare", "success"), ("vendor", "failed")]
 
@@ -157,14 +205,16 @@ async def test_when_the_first_fails_the_second_goes_on(
 async def test_when_both_fail_the_loop_goes_on(
     hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
 ) -> None:
-    hedged.first_token_seconds = 0.2
-    await hedged.asave()
-    routes.forget()
     await be_known(hedged, is_streamed=True)
-    vendor.script(Answer(fault="stall"), Answer(text="again"))
+    gate = Gate()
+    vendor.script(Answer(fault="close", after=0, gate=gate), Answer(text="again"))
     spare.script(Answer(status=404))
 
-    assert text_of(await collect(ask(), call)) == "again"
+    asking = asyncio.create_task(collect(ask(), call))
+    await has_ended("spare")
+    gate.open()
+
+    assert text_of(await asking) == "again"
 
     assert await providers_and_outcomes() == [
         ("spare", "failed"),
@@ -182,13 +232,10 @@ async def test_a_hedge_comes_out_of_the_retry_budget(
 ) -> None:
     await be_known(hedged, is_streamed=True)
     monkeypatch.setattr(retry_budget, "FLOOR", 0)
-    vendor.script(Answer(text="late", pause=0.3))
 
-    with capture_logs() as logs:
-        assert text_of(await collect(ask(), call)) == "late"
+    await answer_without_a_hedge(vendor, ask(), call)
 
     assert spare.requests == []
-    assert "llm.hedge_skipped" in [entry["event"] for entry in logs]
 
 
 async def test_a_hedge_that_does_not_fit_the_budget_is_left_out(
@@ -196,19 +243,21 @@ async def test_a_hedge_that_does_not_fit_the_budget_is_left_out(
 ) -> None:
     await be_known(hedged, is_streamed=True)
     await Budget.objects.aupdate(limit_usd="0.00003")  # one worst case is 0.000029
-    vendor.script(Answer(text="late", pause=0.3))
 
-    with capture_logs() as logs:
-        assert text_of(await collect(ask(max_tokens=10), call)) == "late"
+    skipped = await answer_without_a_hedge(vendor, ask(max_tokens=10), call)
 
     assert spare.requests == []
-    [skipped] = [entry for entry in logs if entry["event"] == "llm.hedge_skipped"]
     assert skipped["error"] == BudgetExceeded.__name__
 
 
 async def test_who_has_a_cooldown_is_not_asked_beside(
-    hedged: Deployment, vendor: FakeVendor, spare: FakeVendor, call: Call
+    hedged: Deployment,
+    vendor: FakeVendor,
+    spare: FakeVendor,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("llm.health.breaker.FIRST_COOLDOWN", 100.0)
     await be_known(hedged, is_streamed=True)
     cooling = await Deployment.objects.aget(provider__name="spare")
     for _ in range(5):
@@ -263,10 +312,10 @@ async def test_a_stopped_answer_of_the_winner_is_charged(
 ) -> None:
     await be_known(hedged, is_streamed=True)
     vendor.script(Answer(fault="stall"))
-    spare.script(Answer(text="one two three four", pause=0.05))
+    spare.script(Answer(text="one two three four", gate=Gate(), gate_after=2))
 
     async with aclosing(service.stream(ask(), call)) as events:
-        [await anext(events) for _ in range(3)]
+        await until_said(events, "one two")
     await service.close()
 
     rows = {row.provider: row for row in await recorded()}

@@ -1,57 +1,36 @@
 """Who was limited is written down, and a flood of refusals costs little."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.models import Organization
-from core.outage import Outage
 from llm import limits
-from llm.limits import refusals, rules, shared
+from llm.limits import refusals
 from llm.models import LimitRefusal
-from tests.limits_support import call_by, is_admitted, limit, refused
+from tests.limits_support import alimit, call_by, is_admitted, refused
 from tests.llm_support import MARKS
 
 pytestmark = MARKS
-
-alimit = sync_to_async(limit)
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(shared, "outage", Outage("llm.limits"))
-    rules.forget()
-    yield
-    rules.forget()
-
-
-@pytest.fixture
-def acme(transactional_db: None) -> Organization:
-    return Organization.objects.create(name="Acme", slug="acme")
-
-
-@pytest.fixture(autouse=True)
-async def close_limits() -> AsyncIterator[None]:
-    yield
-    await limits.close()
 
 
 async def test_refusals_are_written_once_a_minute_and_caller(
     acme: Organization, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refusals, "FLUSH_SECONDS", 0.05)
+    moments = (datetime(2026, 11, 1, 12, 0, 1, n, tzinfo=UTC) for n in count())
+    monkeypatch.setattr(refusals, "timezone", SimpleNamespace(now=lambda: next(moments)))
     await alimit("Trial", requests=1)
     assert await is_admitted(call_by(acme, user=7, key=8, ip="192.0.2.1"))
-    second = 60 - time.time() % 60
-    if second < 1:
-        await asyncio.sleep(second)
 
     for _ in range(20):
         await refused(call_by(acme, user=7, key=8, ip="192.0.2.1"))
-    await asyncio.sleep(0.3)
+    while not await LimitRefusal.objects.aexists():  # noqa: ASYNC110 - a thread writes it
+        await asyncio.sleep(0.01)
     for _ in range(5):
         await refused(call_by(acme, user=7, key=8, ip="192.0.2.1"))
         await refused(call_by(acme))

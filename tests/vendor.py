@@ -7,9 +7,10 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Self
@@ -43,6 +44,7 @@ class Received:
     body: dict[str, Any]
     query: Mapping[str, str]
     peer: str = ""  # where the connection comes from
+    at: float = field(default_factory=time.monotonic)
 
 
 class FakeVendor:
