@@ -1,9 +1,10 @@
 """The figures of the dashboard: one pass over the sums for all tables, one for the times."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import add
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +17,16 @@ from billing.periods import PeriodKind, period_at
 from billing.reports import series, tallies
 from billing.reports.charts import Chart
 from billing.reports.dimensions import COLUMNS, as_parameter, as_query, rows_of
-from billing.reports.queries import Figures, Group, Latency, figures, latency
+from billing.reports.queries import (
+    Figures,
+    Group,
+    Latency,
+    costs,
+    figures,
+    latency,
+    merged,
+    values,
+)
 from billing.reports.spans import Span
 from billing.reports.tables import Table
 
@@ -30,7 +40,9 @@ TABLES: dict[str, tuple[str, Group]] = {
     "surfaces": ("Surfaces", ("surface",)),
 }
 GROWING: tuple[Group, ...] = (("provider", "model"), ("prompt", "version"), ("user",), ("key",))
-OTHERS: tuple[Group, ...] = ((), ("time",), ("outcome", "error"), ("tier",), ("cache",))
+# Dimensions with few values are read together, and added up from there.
+FEW: Group = ("organization", "surface", "tier", "cache", "outcome", "error")
+OF_FEW: tuple[Group, ...] = ((), ("organization",), ("surface",), ("outcome", "error"))
 CHOICES = ("organization", "surface", "provider", "model", "prompt", "tier", "outcome", "cache")
 
 
@@ -49,13 +61,13 @@ class Report:
     def __init__(self, span: Span, filters: Mapping[str, Any]) -> None:
         self.span, self.filters = span, filters
         rows = rows_of(span, filters, by_hour=span.is_by_hour)
-        groups = [group for _, group in TABLES.values()]
-        self.sums = figures(rows, [*groups, *OTHERS])
+        self.sums = figures(rows, [("time",), FEW, *GROWING])
+        for group in OF_FEW:
+            self.sums[group] = merged(self.sums[FEW], FEW, group, add)
         self.times = latency(rows, [(), ("provider", "model"), ("time",)])
-        before = rows_of(span.before, filters, by_hour=span.before.is_by_hour)
-        self.before = figures(before, [(), *GROWING])
+        self.before = costs(rows_of(span.before, filters, by_hour=span.before.is_by_hour), GROWING)
         self.total = self.sums[()].get((), Figures())
-        self.total_before = self.before[()].get((), Figures())
+        self.total_before = sum(self.before[GROWING[0]].values(), Decimal(0))
         self.total_times = self.times[()].get(())
         self.organizations = dict(Organization.objects.values_list("pk", "name"))
 
@@ -78,7 +90,7 @@ class Report:
     @property
     def change(self) -> float | None:
         """How much more was spent than in the span before: 0.5 is half as much again."""
-        return tallies.change(self.total.cost_usd, self.total_before.cost_usd)
+        return tallies.change(self.total.cost_usd, self.total_before)
 
     def link(self, **changes: str) -> str:
         """Return the address of the page with other filters."""
@@ -139,12 +151,16 @@ def month(filters: Mapping[str, Any]) -> Month:
 
 def choices(report: Report) -> dict[str, list[tuple[str, str]]]:
     """Return the values that can be filtered by, each with its name."""
-    groups: list[Group] = [(name,) for name in CHOICES]
-    found = figures(rows_of(report.span, {}), groups)
+    groups: list[Group] = [FEW, ("provider", "model"), ("prompt", "version")]
+    found: Mapping[Group, Iterable[tuple[Any, ...]]] = report.sums
+    if report.filters:  # those that the filters leave out can be chosen too
+        found = values(rows_of(report.span, {}), groups)
     result = {}
     for name in CHOICES:
-        values = sorted((value for (value,) in found[(name,)]), key=str)
+        group = next(group for group in groups if name in group)
+        there = {member[group.index(name)] for member in found[group]}
         result[name] = [
-            (as_parameter(name, value), tallies.name_of(report, name, value)) for value in values
+            (as_parameter(name, value), tallies.name_of(report, name, value))
+            for value in sorted(there, key=str)
         ]
     return result

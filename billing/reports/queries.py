@@ -1,9 +1,10 @@
 """Reading the sums: all groups of a page in one pass over the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from operator import add
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
@@ -13,9 +14,15 @@ from billing.reports.dimensions import COLUMNS
 from billing.reports.histograms import quantile_ms
 from billing.reports.rollup_sql import HISTOGRAMS, SUMS, TOKENS, histogram_sum
 
+Member = TypeVar("Member")
 Group = tuple[str, ...]  # names of dimensions, "time" among them; () is all together
 FAILURES = (Outcome.FAILED.value, Outcome.INTERRUPTED.value)
 TIME = {"time": "starts_at", **COLUMNS}
+
+# Compiling and starting helpers takes longer than reading; groups are counted in memory.
+QUICKLY = """
+SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '64MB'
+"""
 
 _FAILED = " OR ".join(f"outcome = '{outcome}'" for outcome in FAILURES)
 _FIGURES = [
@@ -44,6 +51,9 @@ class Figures:
     saved_usd: Decimal = Decimal(0)
     errors: int = 0
     cache_hits: int = 0
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     @property
     def tokens(self) -> int:
@@ -89,16 +99,59 @@ def figures(
     }
 
 
+def costs(
+    rows: QuerySet[UsageRollup], groups: Sequence[Group]
+) -> dict[Group, dict[tuple[Any, ...], Decimal]]:
+    """Return for each group what its members have cost, by their values."""
+    found = _grouped(rows, groups, ["sum(cost_usd)"], ["cost_usd"])
+    return {
+        group: {values: cost for values, (cost,) in members.items()}
+        for group, members in found.items()
+    }
+
+
+def values(
+    rows: QuerySet[UsageRollup], groups: Sequence[Group]
+) -> dict[Group, set[tuple[Any, ...]]]:
+    """Return for each group which members there are."""
+    found = _grouped(rows, groups, [], [])
+    return {group: set(members) for group, members in found.items()}
+
+
 def latency(
     rows: QuerySet[UsageRollup], groups: Sequence[Group]
 ) -> dict[Group, dict[tuple[Any, ...], Latency]]:
     """Return how long models took to answer: without the cache, failures and broken calls."""
     answered = rows.filter(~Q(outcome__in=FAILURES), is_cache_hit=False)
-    found = _grouped(answered, groups, [histogram_sum(name) for name in HISTOGRAMS], HISTOGRAMS)
-    return {
-        group: {values: Latency(*map(_times, sums)) for values, sums in members.items()}
-        for group, members in found.items()
-    }
+    # Read by all dimensions together, once, and added up from there: there are few.
+    every = tuple(dict.fromkeys(name for group in groups for name in group))
+    histograms = [histogram_sum(name) for name in HISTOGRAMS]
+    found = _grouped(answered, [every], histograms, HISTOGRAMS)[every]
+    result = {}
+    for group in groups:
+        members = merged(found, every, group, _both)
+        result[group] = {key: Latency(*map(_times, sums)) for key, sums in members.items()}
+    return result
+
+
+def merged(
+    members: Mapping[tuple[Any, ...], Member],
+    group: Group,
+    to: Group,
+    plus: Callable[[Member, Member], Member],
+) -> dict[tuple[Any, ...], Member]:
+    """Return the members of a group added up to those of a part of it."""
+    places = [group.index(name) for name in to]
+    result: dict[tuple[Any, ...], Member] = {}
+    for key, member in members.items():
+        part = tuple(key[place] for place in places)
+        result[part] = plus(result[part], member) if part in result else member
+    return result
+
+
+def _both(one: Sequence[Any], other: Sequence[Any]) -> Sequence[Any]:
+    """Return histograms added up, bucket by bucket."""
+    return [list(map(add, *pair)) for pair in zip(one, other, strict=True)]
 
 
 def _times(counts: Sequence[int]) -> Times:
@@ -139,9 +192,7 @@ def _mask(group: Group, names: Sequence[str]) -> int:
 
 def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL jit = off")  # compiling takes longer than reading
-        # Groups are counted in memory rather than sorted.
-        cursor.execute("SET LOCAL work_mem = '64MB'")
+        cursor.execute(QUICKLY)
         cursor.execute(statement, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found

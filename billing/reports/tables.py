@@ -82,7 +82,7 @@ _WRITTEN: dict[Kind, Callable[[Any], str]] = {
     Kind.MONEY: as_text,
     Kind.COUNT: lambda count: f"{count:,}",
     Kind.SHARE: lambda share: f"{share:.1%}",
-    Kind.CHANGE: lambda change: f"{change:+.0%}",
+    Kind.CHANGE: lambda change: "0%" if abs(change) < 0.005 else f"{change:+,.0%}",
     Kind.TIME: lambda ms: f"{ms:,} ms" if ms < 1000 else f"{ms / 1000:,.1f} s",
 }
 

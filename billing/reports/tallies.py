@@ -41,7 +41,7 @@ def table(report: "Report", name: str, title: str, group: Group) -> Table:
         Row(
             [
                 name_of_group(report, group, values),
-                *_figures(sums, before.get(values, Figures()) if before is not None else None),
+                *_figures(sums, before.get(values, Decimal(0)) if before is not None else None),
             ],
             link=report.link(**_parameters(group, values)),
             bar=float(sums.cost_usd / most) if most else 0.0,
@@ -131,7 +131,7 @@ def growth(report: "Report", groups: Sequence[Group]) -> Table:
     for group in groups:
         before = report.before[group]
         for values, sums in report.sums[group].items():
-            earlier = before.get(values, Figures()).cost_usd
+            earlier = before.get(values, Decimal(0))
             more = sums.cost_usd - earlier
             if more > 0 and any(values):
                 name = name_of_group(report, group, values)
@@ -197,10 +197,10 @@ def _parameters(group: Group, values: Sequence[Any]) -> dict[str, str]:
     }
 
 
-def _figures(sums: Figures, before: Figures | None) -> list[Any]:
+def _figures(sums: Figures, before: Decimal | None) -> list[Any]:
     return [
         sums.cost_usd,
-        change(sums.cost_usd, before.cost_usd) if before else None,
+        None if before is None else change(sums.cost_usd, before),
         sums.attempts,
         sums.tokens,
         sums.error_rate,
