@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from llm import errors
+from llm import connection_trial, errors
+from llm.models import Provider
 from llm.providers import Connection, Deployment, addresses, http, listing, provider_for
 from llm.providers.addresses import AddressClosed
 from llm.providers.base import Lister
@@ -89,6 +90,15 @@ async def test_a_name_is_refused_for_what_it_resolves_to(
         await list_models(connection)
 
     assert vendor.requests == []
+
+
+async def test_the_trial_of_a_connection_says_why_nobody_was_called() -> None:
+    provider = Provider(name="x", kind="openai", base_url="http://169.254.169.254/v1")
+
+    [finding] = await connection_trial.try_keys(provider, [])
+
+    assert not finding.is_good
+    assert "never called" in finding.text
 
 
 async def test_staff_of_the_machine_may_open_an_address(

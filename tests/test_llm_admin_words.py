@@ -29,10 +29,10 @@ def see(client: Client, address: str) -> str:
     return unescape(response.content.decode())
 
 
-def add_provider(client: Client, base_url: str) -> str:
+def add_provider(client: Client, base_url: str, name: str = "x") -> str:
     """Send the form for a new provider; return the page that comes then."""
     form = {
-        "name": "x",
+        "name": name,
         "kind": "openai",
         "base_url": base_url,
         "auth": "key",
@@ -66,6 +66,21 @@ def test_a_server_of_ones_own_is_saved(client: Client, boss: User, base_url: str
 
 def test_what_is_no_address_is_an_error_and_no_failure(client: Client, boss: User) -> None:
     assert "This is no address." in add_provider(client, "http://[::1")
+
+
+def test_a_name_is_explained_without_a_slug(client: Client, boss: User) -> None:
+    page = add_provider(client, "http://vllm/v1", "my server")
+
+    assert "A name has letters, digits, _ and -, no spaces." in page
+    assert "slug" not in page
+
+
+def test_the_list_says_who_lacks_a_key(client: Client, boss: User) -> None:
+    Provider.objects.create(name="a", kind="anthropic")
+    assert "none, and it needs one" in see(client, PROVIDERS)
+
+    Provider.objects.update(kind="openai", base_url="http://vllm/v1")
+    assert "none, and it needs one" not in see(client, PROVIDERS)
 
 
 def test_purges_are_counted_in_words(client: Client, boss: User) -> None:

@@ -18,6 +18,7 @@ class ProviderForm(forms.ModelForm[Provider]):
         fields = [
             *("name", "kind", "base_url", "api_version", "auth", "max_connections", "is_active"),
         ]
+        error_messages = {"name": {"invalid": "A name has letters, digits, _ and -, no spaces."}}
         labels = {"api_version": "API version", "max_connections": "Connections at most"}
 
     def clean_base_url(self) -> str:
@@ -60,7 +61,8 @@ class CredentialForm(forms.ModelForm[Credential]):
         if new_secret := fields.get("new_secret"):
             row.secret_encrypted, row.secret_key_id = credentials.encrypt(new_secret)
             row.set_aside_at, row.set_aside_reason, row.set_aside_secret = None, "", ""
-        if not row.secret_encrypted and not fields.get("environment_variable"):
+        is_named = fields.get("environment_variable") or "environment_variable" in self.errors
+        if not row.secret_encrypted and not is_named:
             self.add_error("new_secret", "Give a secret, or the name of a variable.")
         return fields
 

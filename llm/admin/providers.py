@@ -90,8 +90,10 @@ class ProviderAdmin(ProviderTools):
 
     @admin.display(description="Keys")
     def keys(self, provider: Provider) -> str:
-        rows = provider.credentials.all()
-        return "; ".join(f"{row.name}: {key_state(row)}" for row in rows) or "none"
+        if rows := provider.credentials.all():
+            return "; ".join(f"{row.name}: {key_state(row)}" for row in rows)
+        needs_key = presets.needs_key(provider.kind, provider.base_url)
+        return "none, and it needs one" if needs_key else "none"
 
     @admin.action(description="Use keys that were set aside again", permissions=["change"])
     def use_again(self, request: HttpRequest, queryset: QuerySet[Provider]) -> None:
