@@ -23,8 +23,9 @@ MESSAGES = [{"role": "user", "content": "Hello?"}]
 
 
 def refused(*, spent: str, room: str, hold: str, ends_at: datetime | None = RESET) -> Refused:
-    amounts = map(Decimal, ("1.00", spent, room, hold))
-    return Refused(1, "Monthly", *amounts, ends_at)
+    return Refused(
+        1, "Monthly", Decimal("1.00"), Decimal(spent), Decimal(room), Decimal(hold), ends_at
+    )
 
 
 def test_a_refusal_names_the_budget_its_limit_room_and_reset() -> None:
@@ -117,6 +118,7 @@ def test_official_clients_raise_at_once_and_come_only_once(
     with caplog.at_level("DEBUG"), pytest.raises(error) as caught:
         ask(without_room)
 
+    assert isinstance(caught.value, openai.APIStatusError | anthropic.APIStatusError)
     assert caught.value.status_code == 402
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert "Tiny" in str(caught.value)
