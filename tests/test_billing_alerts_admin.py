@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from billing.alerts import channels, webhook
@@ -259,18 +260,17 @@ def test_history_is_not_changed_by_hand(client: Client, dead: AlertDelivery, nam
     assert client.get(page(f"{name}_add")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("name", "queries"),
-    [("alert", 11), ("alertdelivery", 8), ("alertrule", 8), ("alertchannel", 5)],
-)
-def test_lists_take_as_many_questions_for_many_rows_as_for_few(
-    client: Client, django_assert_num_queries: DjangoAssertNumQueries, name: str, queries: int
-) -> None:
-    for number in range(10):
-        budget = make_budget("100")
-        add_rule(budget, email(name=f"a{number}"), email(name=f"b{number}"), thresholds=(80,))
-        spend(budget, "90")
-    find(SetClock())
+@pytest.mark.parametrize("name", ["alert", "alertdelivery", "alertrule", "alertchannel"])
+def test_lists_take_as_many_questions_for_many_rows_as_for_few(client: Client, name: str) -> None:
+    counts = []
+    for numbers in (range(2), range(2, 12)):
+        for number in numbers:
+            budget = make_budget("100")
+            add_rule(budget, email(name=f"a{number}"), email(name=f"b{number}"), thresholds=(80,))
+            spend(budget, "90")
+        find(SetClock())
+        with CaptureQueriesContext(connection) as asked:
+            client.get(page(f"{name}_changelist"))
+        counts.append(len(asked))
 
-    with django_assert_num_queries(queries):
-        client.get(page(f"{name}_changelist"))
+    assert counts[0] == counts[1]
