@@ -11,7 +11,8 @@ logger = structlog.get_logger(__name__)
 class Repeating:
     """Do `work` after every so many `seconds` until it returns that there is no more.
 
-    One serves one event loop. What `work` raises is logged and ends it, until it is begun anew.
+    It runs in the event loop that begins it, and begins anew in another one if that has ended.
+    What `work` raises is logged and ends it, until it is begun anew.
     """
 
     def __init__(self, work: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
@@ -21,14 +22,16 @@ class Repeating:
 
     def begin(self) -> None:
         """See to it that the work is done; it may be under way already."""
-        if self._task is None:
+        task = self._task
+        if task is None or task.done() or task.get_loop().is_closed():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Do it no more, also where it is in the middle of it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """Do it no more in this event loop, also where it is in the middle of it."""
+        task = self._task
+        if task is not None and task.get_loop() is asyncio.get_running_loop():
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _run(self) -> None:
         try:
@@ -38,5 +41,3 @@ class Repeating:
                     return
         except Exception:  # the edge of a task: nobody waits for it
             logger.exception("core.repeating_failed", work=self._work.__qualname__)
-        finally:
-            self._task = None

@@ -11,7 +11,6 @@ import structlog
 from django_redis import get_redis_connection
 from redis.asyncio import Redis
 
-from core.loop_local import LoopLocal
 from core.outage import AWAY, Outage, RedisAway
 from core.repeating import Repeating
 from llm.health import breaker, shared
@@ -50,7 +49,7 @@ class Monitor:
         self._outage = Outage("llm.health", failures=FAILURES)
         self._has_news = False
         self._exchanging: asyncio.Task[None] | None = None
-        self._flushers = LoopLocal(lambda: Repeating(self._flush, seconds=INTERVAL))
+        self._flushing = Repeating(self._flush, seconds=INTERVAL)
 
     async def enter(self, deployment_id: int, *, is_streamed: bool) -> Ticket | Refusal:
         """Return leave to call the deployment now, or for how long there is none."""
@@ -65,7 +64,7 @@ class Monitor:
             return Refusal(max(1.0, seconds), is_rate_limited=False)
         self._tell_soon()
         kind: Kind = "s" if is_streamed else "w"
-        return Ticket(watch, kind, clock=self._clock, on_news=self._tell_soon)
+        return Ticket(watch, kind, self._clock, self._tell_soon)
 
     def is_open(self, deployment_id: int) -> bool:
         """Return whether the deployment's breaker keeps calls away, as far as is known here."""
@@ -103,9 +102,8 @@ class Monitor:
 
     async def close(self) -> None:
         """Tell the others what is left to tell."""
-        flusher = self._flushers.pop()
-        if flusher is not None:
-            await flusher.stop()
+        await self._flushing.stop()
+        if self._has_news:
             await self._exchange()
 
     def _watch(self, deployment_id: int) -> Watch:
@@ -150,7 +148,7 @@ class Monitor:
     def _tell_soon(self) -> None:
         """See to it that what is new is told to the other processes soon."""
         self._has_news = True
-        self._flushers.get().begin()
+        self._flushing.begin()
 
     async def _flush(self) -> bool:
         """Exchange news and say now and then that calls are running; return whether to go on."""

@@ -17,7 +17,7 @@ class Ticket:
     __slots__ = ("_clock", "_epoch", "_has_spoken", "_is_probe", "_kind", "_on_news", "_watch")
 
     def __init__(
-        self, watch: Watch, kind: Kind, *, clock: Callable[[], float], on_news: Callable[[], None]
+        self, watch: Watch, kind: Kind, clock: Callable[[], float], on_news: Callable[[], None]
     ) -> None:
         self._watch = watch
         self._kind = kind
