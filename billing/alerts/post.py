@@ -12,9 +12,21 @@ from yarl import URL
 
 from billing.alerts.message import DeliveryFailed
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 TIMEOUT = 10.0  # seconds for all of it
-# Where clouds tell a machine its secrets, beside the link-local 169.254.169.254.
-METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
+# Link-local, and where else clouds tell their machines secrets; multicast, and this very machine.
+CLOSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            *("169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "ff00::/8", "0.0.0.0/32", "::/128"),
+            *("fd00:ec2::/32", "fd20:ce::254/128"),  # AWS and Google
+            *("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32"),  # Azure, Alibaba, Oracle
+        ),
+    )
+)
+TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4, for networks that have IPv6 alone
 
 
 class ForbiddenAddress(Exception):
@@ -28,7 +40,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
     try:
         status = asyncio.run(_post(url, body, headers))
     except ForbiddenAddress as error:
-        raise DeliveryFailed("Nothing is sent to this address: it is link-local.") from error
+        raise DeliveryFailed("Nothing is sent to this address: it is closed.") from error
     except TimeoutError as error:
         raise DeliveryFailed(f"No answer within {TIMEOUT:g} seconds.") from error
     except aiohttp.ClientConnectorDNSError as error:
@@ -73,11 +85,17 @@ class _CarefulResolver(AbstractResolver):
 def _check(host: str) -> None:
     """Raise `ForbiddenAddress` for an address that leads to no receiver; a name is none."""
     try:
-        address = ipaddress.ip_address(host)
+        address = _inner(ipaddress.ip_address(host.partition("%")[0]))
     except ValueError:
         return
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    is_odd = address.is_link_local or address.is_multicast or address.is_unspecified
-    if is_odd or address in METADATA:
+    if any(address in network for network in CLOSED):
         raise ForbiddenAddress(host)
+
+
+def _inner(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in TRANSLATED:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or address
