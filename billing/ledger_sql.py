@@ -69,8 +69,11 @@ def parameters(
     """Return what `BOOK` is executed with: all as text, which costs least to send."""
     attempts = [entry.attempt for entry in entries if isinstance(entry, Hold)]
     hits = [entry for entry in entries if isinstance(entry, Hit)]
-    settlements = [entry.settlement for entry in entries if isinstance(entry, Settle)]
-    renewals = [entry for entry in entries if isinstance(entry, Renewal)]
+    # Of one record the first settlement counts, and the last sign: PostgreSQL would take any.
+    ended = [entry.settlement for entry in entries if isinstance(entry, Settle)]
+    settlements = list({one.usage_id: one for one in reversed(ended)}.values())
+    signs = [entry for entry in entries if isinstance(entry, Renewal)]
+    renewals = list({one.usage_id: one for one in signs}.values())
     payers = {attempt.principal for attempt in attempts}
     return [
         _json([_attempt(attempt) for attempt in attempts]),
