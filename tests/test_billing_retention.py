@@ -170,18 +170,21 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 def test_a_dropped_month_is_gone_and_what_it_cost_stays_in_the_books(tmp_path: Path) -> None:
     tenant = make_tenant("5", period="total")
     call(tenant, LONG_AGO, "0.03")
-    call(tenant, LONG_AGO, "0.05", number=1)
+    call(tenant, LONG_AGO, "0.15", number=1)  # more than was held for it
+    younger = tenant.organization.budgets.create(name="All", limit_usd=1, period="total")
     kept = call(tenant, THIS_MONTH, "0.10")
+    assert books.differences() == []
 
     export(tmp_path, drop=True)
 
     assert list(UsageRecord.objects.values_list("pk", flat=True)) == [kept]
     assert LONG_AGO not in partitions.months()
-    assert tenant.period.spent_usd == Decimal("0.18")
+    assert tenant.period.spent_usd == Decimal("0.28")
+    assert BudgetPeriod.objects.get(budget=younger).spent_usd == Decimal("0.28")
     assert books.differences() == []
     dropped = DroppedMonth.objects.get()
     assert (dropped.month, dropped.records) == (LONG_AGO, 2)
-    assert DroppedUsage.objects.get().cost_usd == Decimal("0.08")
+    assert DroppedUsage.objects.get().cost_usd == Decimal("0.18")
 
 
 def test_a_total_that_is_added_later_counts_what_dropped_months_cost(tmp_path: Path) -> None:
