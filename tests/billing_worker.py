@@ -1,6 +1,8 @@
 """A process of its own that spends on a budget, for tests that need two of them.
 
-python -m tests.billing_worker hammer|hang ORGANIZATION_ID COUNT HOLD_USD
+python -m tests.billing_worker hammer|together|hang ORGANIZATION_ID COUNT HOLD_USD
+
+"together" waits for a line with an organization's id, and holds; then for the next line.
 """
 
 import asyncio
@@ -49,12 +51,25 @@ async def spend(organization_id: int, hold_usd: str) -> bool:
     return True
 
 
+async def hold_together(organization_id: int, count: int, hold_usd: str) -> int:
+    """Hold for so many calls at the same time, and return how many were admitted."""
+    holds = (ledger.hold(attempt(organization_id, hold_usd)) for _ in range(count))
+    results = await asyncio.gather(*holds, return_exceptions=True)
+    assert all(result is None or isinstance(result, BudgetExceeded) for result in results)
+    return results.count(None)
+
+
 async def main(what: str, organization_id: int, count: int, hold_usd: str) -> None:
     if what == "hang":
         for _ in range(count):
             await ledger.hold(attempt(organization_id, hold_usd))
         print("held", flush=True)
         await asyncio.sleep(600)
+    if what == "together":
+        while round_on := await asyncio.to_thread(sys.stdin.readline):
+            print(await hold_together(int(round_on), count, hold_usd), flush=True)
+        ledger.close()
+        return
     done = await asyncio.gather(*(spend(organization_id, hold_usd) for _ in range(count)))
     print(sum(done), flush=True)
     ledger.close()
