@@ -76,9 +76,9 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def rates_shown(self, price: Price) -> str:
         return price_words.rates(price.rates())
 
-    @admin.display(description="fee for each call", empty_value="none")
-    def fee_shown(self, price: Price) -> str | None:
-        return None if price.request_usd is None else price_words.exact(price.request_usd)
+    @admin.display(description="fee for each call")
+    def fee_shown(self, price: Price) -> str:
+        return "none" if price.request_usd is None else price_words.exact(price.request_usd)
 
     @admin.display(description="tiers")
     def tiers_shown(self, price: Price) -> str:
