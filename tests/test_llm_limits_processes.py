@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from accounts.models import Organization
 from core import redis
+from llm.models import Limit
 from tests.limits_support import alimit, call_by, is_admitted, limit, refused
 from tests.llm_support import MARKS, PATIENCE, ask, collect
 from tests.servers import environment
@@ -42,26 +43,27 @@ def test_processes_share_their_counters(acme: Organization) -> None:
 async def test_the_places_of_a_killed_process_are_free_when_its_leases_end(
     acme: Organization,
 ) -> None:
-    await alimit(parallel=3)
+    made = await alimit(parallel=3)
     process = await asyncio.to_thread(start, "hang", acme, 5, PARLEY_LEASE_SECONDS="4")
-    assert process.stdout is not None
-    assert await asyncio.to_thread(process.stdout.readline) == "3\n"
-    ends_at = await leases_end_at()
-    while await leases_end_at() <= ends_at:  # noqa: ASYNC110 - the other process renews them
-        await asyncio.sleep(0.05)
-    assert not await is_admitted(call_by(acme))
-
-    process.kill()
-    await asyncio.to_thread(process.communicate)
+    try:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "3\n"
+        ends_at = await leases_end_at(made)
+        while await leases_end_at(made) <= ends_at:  # noqa: ASYNC110 - the other process renews
+            await asyncio.sleep(0.05)
+        assert not await is_admitted(call_by(acme))
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.communicate)
 
     async with asyncio.timeout(PATIENCE):
         while not await is_admitted(call_by(acme)):  # noqa: ASYNC110 - Redis waits for nobody
             await asyncio.sleep(0.05)
 
 
-async def leases_end_at() -> float:
+async def leases_end_at(made: Limit) -> float:
     """Return when the first of the leases ends."""
-    [key] = [key async for key in redis.client().scan_iter(redis.key("limits", "{*parallel*"))]
+    [key] = [key async for key in redis.client().scan_iter(redis.key("limits", f"{{{made.pk}:*"))]
     [(_, ends_at)] = await redis.client().zrange(key, 0, 0, withscores=True)
     return float(ends_at)
 

@@ -3,6 +3,7 @@
 A refusal costs whoever floods us nothing; so it may not cost us a write, nor memory without end.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from core.database import translate_outage
 from core.errors import DependencyDown
 from core.loop_local import LoopLocal
+from core.open_work import OpenWork
 from core.repeating import Repeating
 from llm.models import LimitRefusal
 
@@ -65,6 +67,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._counts: dict[Minute, Count] = {}
+        self._writing = OpenWork()
         self._flushing = Repeating(self.flush, seconds=FLUSH_SECONDS)
 
     def note(self, refused: Refused) -> None:
@@ -75,6 +78,9 @@ class Refusals:
 
     async def flush(self) -> bool:
         """Write down what has been counted; return whether there is more, or some is kept."""
+        return await asyncio.shield(self._writing.go_on(self._write_down()))
+
+    async def _write_down(self) -> bool:
         counts, self._counts = self._counts, {}
         if not counts:
             return False
@@ -90,6 +96,7 @@ class Refusals:
     async def close(self) -> None:
         """Write down what is left."""
         await self._flushing.stop()
+        await self._writing.finish()  # what it was in the middle of would be lost
         await self.flush()
 
     def _add(self, minute: Minute, more: Count) -> None:
