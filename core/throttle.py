@@ -25,6 +25,8 @@ logger = structlog.get_logger(__name__)
 
 MOST = 10_000  # callers that a process remembers as refused
 
+clock = time.monotonic  # seconds; tests move it on
+
 _outage = Outage("core.throttle")
 
 
@@ -49,7 +51,7 @@ class Throttle:
         until = self._refused.get(key)
         if until is None:
             return
-        left = until - time.monotonic()
+        left = until - clock()
         if left > 0:
             raise TooOften(f"{message} Try again in {in_words(left)}.", retry_after=left)
         self._refused.pop(key, None)
@@ -66,7 +68,7 @@ class Throttle:
         if left:
             if len(self._refused) >= MOST:
                 self._refused.clear()
-            self._refused[key] = time.monotonic() + left
+            self._refused[key] = clock() + left
             logger.warning("core.throttled", throttle=self._name)
 
     def forget(self) -> None:

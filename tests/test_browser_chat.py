@@ -1,5 +1,6 @@
 """The chat in a real browser: ask, watch, reload, a second tab, stop, a budget that refuses."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -19,21 +20,30 @@ from billing.models import Budget
 from chat.models import Message
 from core.cached import MAX_AGE
 from tests.servers import Site
-from tests.vendor import Answer, FakeVendor
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = pytest.mark.browser
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 20_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 ANSWER = (
     "## Four\n\n" + "Two and two are **four**, as `2 + 2` says. " * 12 + "\n\n- one\n- two"
 ) * 2
 
 
+expect.set_options(timeout=PATIENCE)
+
+
 @pytest.fixture
-def slow(site: Site, vendor: FakeVendor) -> FakeVendor:
-    """A vendor that takes a few seconds for its answer."""
-    vendor.script(Answer(text=ANSWER, pause=0.015))
+def gate() -> Gate:
+    """Opened by a test that wants the vendor to go on behind the middle of its answer."""
+    return Gate()
+
+
+@pytest.fixture
+def slow(site: Site, vendor: FakeVendor, gate: Gate) -> FakeVendor:
+    """A vendor that takes its time."""
+    vendor.script(Answer(text=ANSWER, pause=0.005, gate=gate, gate_after=100))
     vendor.serve("slow-model")
     time.sleep(MAX_AGE)  # until the server has heard of it
     return vendor
@@ -55,13 +65,14 @@ async def person(site: Site, slow: FakeVendor, chromium: str) -> AsyncIterator[B
     assert problems == []
 
 
-async def test_an_answer_streams_and_survives_reloads(person: BrowserContext) -> None:
+async def test_an_answer_streams_and_survives_reloads(person: BrowserContext, gate: Gate) -> None:
     page = await begin(person)
     for _ in range(3):
-        await page.wait_for_timeout(400)
         await page.reload()
+    gate.open()
+    await page.reload()
 
-    await expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+    await expect(answer(page)).to_have_attribute("data-status", "complete")
     streamed = await answer(page).locator(".prose").inner_html()
     await page.reload()
 
@@ -80,12 +91,15 @@ async def test_words_appear_while_the_model_writes(person: BrowserContext) -> No
     await expect(page.get_by_role("button", name="Stop")).to_be_visible()
 
 
-async def test_a_second_tab_shows_the_same_and_what_comes_next(person: BrowserContext) -> None:
+async def test_a_second_tab_shows_the_same_and_what_comes_next(
+    person: BrowserContext, gate: Gate
+) -> None:
     first = await begin(person)
     second = await person.new_page()
     await second.goto(first.url)
+    gate.open()
     for page in (first, second):
-        await expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+        await expect(answer(page)).to_have_attribute("data-status", "complete")
 
     await first.get_by_label("Your question").fill("And three?")
     await first.keyboard.press("Enter")
@@ -93,7 +107,7 @@ async def test_a_second_tab_shows_the_same_and_what_comes_next(person: BrowserCo
     for page in (first, second):
         await expect(page.get_by_text("And three?")).to_be_visible()
         await expect(page.locator(".answer")).to_have_count(2)
-        await expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+        await expect(answer(page)).to_have_attribute("data-status", "complete")
     contents = {await page.locator("#transcript").inner_text() for page in (first, second)}
     assert len(contents) == 1
     await expect(first.get_by_label("Your question")).to_have_value("")
@@ -120,28 +134,36 @@ async def test_a_budget_without_room_is_shown(person: BrowserContext) -> None:
     await expect(answer(page).locator(".answer-notice")).to_contain_text("Demo monthly")
 
 
-async def test_a_lost_connection_comes_back_by_itself(person: BrowserContext) -> None:
+async def test_a_lost_connection_comes_back_by_itself(person: BrowserContext, gate: Gate) -> None:
     sockets: list[WebSocketRoute] = []
+    may_connect = asyncio.Event()
+    may_connect.set()
 
-    def pass_on(socket: WebSocketRoute) -> None:
-        socket.connect_to_server()
+    async def pass_on(socket: WebSocketRoute) -> None:
         sockets.append(socket)
+        await may_connect.wait()
+        socket.connect_to_server()
 
     await person.route_web_socket("**/ws/**", pass_on)
     page = await begin(person)
     await expect(answer(page)).to_contain_text("Two and two")
 
+    may_connect.clear()
     await sockets[0].close(code=1001)
 
     await expect(page.locator("#status")).to_have_text("The connection is lost; trying again …")
-    await expect(answer(page)).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+    may_connect.set()
+    gate.open()
+
+    await expect(answer(page)).to_have_attribute("data-status", "complete")
     assert await answer(page).locator("strong").count() == 24
     assert len(sockets) == 2
 
 
 async def test_without_a_script_the_form_does_the_same(
-    site: Site, slow: FakeVendor, chromium: str
+    site: Site, slow: FakeVendor, gate: Gate, chromium: str
 ) -> None:
+    gate.open()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         context = await browser.new_context(java_script_enabled=False)
@@ -151,7 +173,7 @@ async def test_without_a_script_the_form_does_the_same(
         await page.get_by_label("Model").select_option("slow-model")
         await page.get_by_role("button", name="Ask").click()
 
-        await expect(answer(page).locator("strong")).to_have_count(24, timeout=PATIENCE)
+        await expect(answer(page).locator("strong")).to_have_count(24)
         await expect(page.get_by_role("button", name="Send")).to_be_visible()
         await browser.close()
 

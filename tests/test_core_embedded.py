@@ -55,7 +55,7 @@ def wait_until_ready(user: "subprocess.Popen[str]") -> None:
 
 
 def end(user: "subprocess.Popen[str]") -> None:
-    user.communicate(timeout=30)
+    user.communicate(timeout=120)
 
 
 def servers_of(folder: Path) -> list[psutil.Process]:

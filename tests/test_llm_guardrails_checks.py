@@ -1,5 +1,7 @@
 """What each check finds, and what it only might be taken for."""
 
+import time
+
 import pytest
 
 from llm.guardrails import injection, patterns
@@ -211,7 +213,11 @@ def test_a_pattern_is_found_anywhere_in_a_long_text() -> None:
         "a" * 201,
     ],
 )
-def test_a_pattern_that_could_stop_the_process_is_refused(pattern: str) -> None:
+def test_a_pattern_that_could_stop_the_process_is_refused(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns, "TRIAL_SECONDS", 1.0)
+
     with pytest.raises(UnsafePattern):
         patterns.check(pattern)
 
@@ -226,7 +232,12 @@ def test_a_pattern_that_could_stop_the_process_is_refused(pattern: str) -> None:
         (r"[^]a-z]x", 2),
     ],
 )
-def test_a_good_pattern_is_taken_and_its_width_known(pattern: str, width: int) -> None:
+def test_a_good_pattern_is_taken_and_its_width_known(
+    pattern: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patterns, "TRIAL_SECONDS", 60.0)
+    monkeypatch.setattr(patterns, "SLOWEST", 1.0)
+
     patterns.check(pattern)
 
     assert patterns.width(pattern) == width
@@ -244,9 +255,15 @@ def test_a_good_pattern_is_taken_and_its_width_known(pattern: str, width: int) -
     ],
 )
 def test_hostile_text_comes_to_an_end(text: str) -> None:
+    began = time.process_time()
+
     for check in (PersonalData(), Secrets(), Injection(), Words(("a a",))):
-        check.check(text, "in")
-        check.growing(text)
+        found = check.check(text, "in")
+        assert all(0 <= one.start < one.end <= len(text) for one in found)
+        assert 0 <= check.growing(text) <= len(text)
+
+    # Going back for each character would take minutes.
+    assert time.process_time() - began < 20
 
 
 ZERO_WIDTH = "\u200b"

@@ -1,5 +1,7 @@
 """Moderation by a model: what is asked of it, what waits for it, what happens without it."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -8,7 +10,7 @@ from llm.guardrails import Blocked, Unavailable, check_request, moderation
 from llm.types import Call, ChatRequest, Delta, Message
 from tests.guardrails_support import aadd_rule, decided, until_it_fails
 from tests.llm_support import MARKS, ask, collect, eventually, recorded, text_of
-from tests.vendor import Answer, FakeVendor
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = MARKS
 
@@ -101,10 +103,15 @@ async def test_an_answer_is_held_back_until_it_is_judged(
 ) -> None:
     await vendor.aserve()
     fine = "All is well here. " * 60
-    vendor.script(Answer(text=f"{fine}Now harm comes. {fine}", pause=0.001))
+    gate = Gate()
+    text = f"{fine}Now harm comes. {fine * 100}"
+    vendor.script(Answer(text=text, pause=0.001, gate=gate, gate_after=200))
     await aadd_rule("moderation", "block", "out", model="judge")
 
-    events, error = await until_it_fails(ask(), call)
+    asking = asyncio.create_task(until_it_fails(ask(), call))
+    await eventually(lambda: len(judge.requests) == 1)  # the first words are on their way
+    gate.open()
+    events, error = await asking
 
     assert isinstance(error, Blocked)
     told = text_of(events)
