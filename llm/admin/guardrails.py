@@ -47,6 +47,9 @@ class GuardrailRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ("For moderation by a model", {"fields": ["model"]}),
     ]
 
+    class Media:
+        css = {"all": ["css/admin-guardrails.css"]}
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.try_it)
         return [path("try/", view, name="llm_guardrailrule_try"), *super().get_urls()]
