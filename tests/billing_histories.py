@@ -1,0 +1,234 @@
+"""Histories of calls and budgets: steps to draw, and a second opinion on what they come to.
+
+The second opinion knows nothing of holds, periods' rows and openings: what a budget has spent and
+holds is, at any moment, the sum over all calls it is about that were started in its period.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from accounts.principal import Principal
+from billing.entries import Attempt
+from billing.models import Budget
+from billing.models.budgets import DIMENSIONS
+from billing.periods import period_at
+
+NOTHING = Decimal(0)
+
+USERS = ("ann", "bob")
+PROMPTS = ("", "summary")
+MODELS = ("fast", "slow")
+TAGS = ("nightly", "team:a")
+ZONES = ("UTC", "Pacific/Auckland", "America/New_York")
+
+cents = st.integers(0, 60).map(lambda number: Decimal(number) / 100)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBudget:
+    """A budget with these dimensions is added."""
+
+    user: str | None
+    has_key: bool
+    prompt_name: str
+    model: str
+    tag: str
+    period: str
+    time_zone: str
+    limit_usd: Decimal
+    is_hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A budget is changed: the one at this place, counted around."""
+
+    which: int
+    change: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """Somebody is about to call."""
+
+    user: str | None
+    has_key: bool
+    prompt_name: str
+    model: str
+    tags: tuple[str, ...]
+    hold_usd: Decimal
+    is_priced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A call ends, perhaps not for the first time: the one at this place, counted around."""
+
+    which: int
+    cost_usd: Decimal
+    is_void: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A call is alive."""
+
+    which: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An answer comes from the cache."""
+
+    call: NewCall
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is asked of the ledger at the same time."""
+
+    entries: list[NewCall | End | Sign | Hit]
+    is_repeated: bool  # the answer to the first commit was lost
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Time passes; then the sweeper comes by, or does not."""
+
+    hours: float
+    is_swept: bool
+
+
+few = st.integers(0, 30)
+one_in_four = st.sampled_from([False, False, False, True])
+users = st.sampled_from([None, *USERS])
+budgets = st.builds(
+    NewBudget,
+    user=users,
+    has_key=one_in_four,
+    prompt_name=st.sampled_from(["", *PROMPTS]),
+    model=st.sampled_from(["", "", *MODELS]),
+    tag=st.sampled_from(["", "", *TAGS]),
+    period=st.sampled_from(["day", "week", "month", "total"]),
+    time_zone=st.sampled_from(ZONES),
+    limit_usd=cents,
+    is_hard=st.sampled_from([True, True, False]),
+)
+changes = st.builds(
+    Change,
+    few,
+    st.one_of(
+        st.fixed_dictionaries({"limit_usd": cents}),
+        st.fixed_dictionaries({"is_active": st.booleans()}),
+        st.fixed_dictionaries({"is_hard": st.booleans()}),
+    ),
+)
+calls = st.builds(
+    NewCall,
+    user=users,
+    has_key=one_in_four,
+    prompt_name=st.sampled_from(PROMPTS),
+    model=st.sampled_from(MODELS),
+    tags=st.sampled_from([(), TAGS[:1], TAGS]),
+    hold_usd=st.integers(0, 20).map(lambda number: Decimal(number) / 100),
+    is_priced=st.sampled_from([True, True, True, False]),
+)
+ends = st.builds(
+    End, few, st.integers(0, 30).map(lambda number: Decimal(number) / 100), one_in_four
+)
+entries = st.one_of(
+    calls, calls, ends, ends, st.builds(Sign, few, st.integers(0, 50_000)), st.builds(Hit, calls)
+)
+batches = st.builds(Batch, st.lists(entries, min_size=3, max_size=8), one_in_four)
+steps = st.one_of(
+    budgets,
+    changes,
+    batches,
+    batches,
+    st.builds(Later, st.sampled_from([0.01, 3.0, 11.0, 26.0]), st.booleans()),
+)
+histories = st.tuples(
+    st.lists(budgets, min_size=1, max_size=3), st.lists(steps, min_size=8, max_size=14)
+).map(lambda both: [*both[0], *both[1]])
+
+
+@dataclass(slots=True)
+class Call:
+    """A call that was admitted, as the second opinion sees it."""
+
+    attempt: Attempt
+    started_at: datetime
+    lease_ends: datetime
+    output_tokens: int = 0
+    is_open: bool = True
+    cost_usd: Decimal = NOTHING
+
+    @property
+    def holds_usd(self) -> Decimal:
+        return self.attempt.hold_usd if self.is_open else NOTHING
+
+
+@dataclass(slots=True)
+class SecondOpinion:
+    """All budgets and calls of one organization."""
+
+    budgets: list[Budget] = field(default_factory=list)
+    calls: dict[UUID, Call] = field(default_factory=dict)
+
+    def admit(self, attempt: Attempt, now: datetime, lease: timedelta) -> Budget | None:
+        """Take the call in, or return the budget that has no room."""
+        for budget in self.budgets:
+            if not (budget.is_hard and budget.is_active and is_about(budget, attempt)):
+                continue
+            period = period_at(now, kind=budget.period, time_zone=budget.time_zone)
+            spent, held = self.amounts(budget, period.starts_at, period.ends_at)
+            if attempt.hold_usd > max(budget.limit_usd - spent - held, NOTHING):
+                return budget
+        self.calls[attempt.id] = Call(attempt, now, now + lease)
+        return None
+
+    def amounts(
+        self, budget: Budget, starts_at: datetime, ends_at: datetime | None
+    ) -> tuple[Decimal, Decimal]:
+        """Return what is spent and held on the budget by calls that were started in between."""
+        about = [
+            call
+            for call in self.calls.values()
+            if starts_at <= call.started_at
+            and (ends_at is None or call.started_at < ends_at)
+            and is_about(budget, call.attempt)
+        ]
+        return total(call.cost_usd for call in about), total(call.holds_usd for call in about)
+
+
+def total(amounts: Any) -> Decimal:
+    return sum(amounts, NOTHING)
+
+
+def is_about(budget: Budget, attempt: Attempt) -> bool:
+    """Return whether the budget counts the call: everything that it names is the call's."""
+    payer: Principal = attempt.principal
+    has: dict[str, Sequence[object]] = {
+        "organization": (payer.organization_id,),
+        "user": (payer.user_id,),
+        "api_key": (payer.api_key_id,),
+        "prompt_name": (attempt.prompt_name,),
+        "model": (attempt.model_asked,),
+        "tag": attempt.tags,
+    }
+    names = {
+        "organization": budget.organization_id,
+        "user": budget.user_id,
+        "api_key": budget.api_key_id,
+        "prompt_name": budget.prompt_name,
+        "model": budget.model,
+        "tag": budget.tag,
+    }
+    return all(names[what] in (None, "") or names[what] in has[what] for what in DIMENSIONS)
