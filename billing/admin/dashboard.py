@@ -68,7 +68,7 @@ class DashboardAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
             "title": "Dashboard",
             "opts": self.opts,
             "error": error,
-            **_context(report, query.get("period", "")),
+            **_context(report),
         }
         page = "admin/billing/dashboard/page.html"
         return TemplateResponse(request, page, context, status=400 if error else 200)
@@ -85,13 +85,13 @@ def _csv(report: Report, name: str) -> HttpResponse:
     return csv_response(f"{name} {report.span}", table.as_csv())
 
 
-def _context(report: Report, period: str) -> dict[str, Any]:
+def _context(report: Report) -> dict[str, Any]:
     tables = {table.name: table for table in report.tables()}
     over_time = tables.pop("time")
     organization_id = report.filters.get("organization")
     return {
         "span": report.span,
-        "presets": _presets(report, period),
+        "presets": _presets(report),
         "chips": _chips(report),
         "fields": _fields(report),
         "cards": _cards(report),
@@ -147,7 +147,7 @@ def _cards(report: Report) -> list[Card]:
     ]
 
 
-def _presets(report: Report, period: str) -> list[tuple[str, str, bool]]:
+def _presets(report: Report) -> list[tuple[str, str, bool]]:
     """Return the name and the address of each preset, and whether it is shown."""
     result = []
     for name, (title, _) in spans.PRESETS.items():
