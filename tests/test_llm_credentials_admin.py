@@ -1,26 +1,21 @@
-"""What staff do about keys: in the admin, by command, and what they are told at the start."""
+"""Keys on a provider's page: entered, kept, weighted, filled in by a preset."""
 
 import re
 from html import unescape
-from io import StringIO
 
 import pytest
-from cryptography.fernet import Fernet
-from django.contrib.auth.models import Permission
-from django.core.checks import Tags, run_checks
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
 from llm import credentials
 from llm.credentials.secrets import fingerprint, newest_key_id
 from llm.models import Credential, Provider
-from tests.vendor import FakeVendor, deaf_address
 
 SECRET = "sk-very-secret-1234"
+
+
 OTHER = "sk-very-secret-5678"
 
 
@@ -77,9 +72,6 @@ def page_of(provider: Provider) -> str:
 
 def see(staff: Client, provider: Provider) -> str:
     return unescape(staff.get(page_of(provider)).content.decode())
-
-
-# --- Keys on the provider's page ------------------------------------------------------------------
 
 
 def test_a_secret_is_taken_and_never_shown(staff: Client) -> None:
@@ -211,9 +203,6 @@ def test_what_needs_no_key_is_saved_without(
     assert "was changed successfully" in page
 
 
-# --- Presets --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("preset", "expected"),
     [
@@ -262,240 +251,3 @@ def test_a_preset_is_saved_with_its_key_as_it_was_filled_in(
 
     key = Credential.objects.get(provider__name="groq")
     assert credentials.secret_of(key) == SECRET
-
-
-# --- Test connection ------------------------------------------------------------------------------
-
-
-def try_out(staff: Client, provider: Provider) -> str:
-    response = staff.post(reverse("admin:llm_provider_test", args=[provider.pk]), follow=True)
-    assert response.status_code == 200
-    return unescape(response.content.decode())
-
-
-@pytest.mark.parametrize("kind", ["openai", "azure", "anthropic"])
-def test_each_key_is_tried_and_one_that_works_is_used_again(
-    staff: Client, vendor: FakeVendor, kind: str
-) -> None:
-    base_url = vendor.url if kind == "azure" else f"{vendor.url}/v1"
-    provider = make(kind=kind, base_url=base_url, secret=SECRET)
-    token = credentials.encrypt(OTHER)[0]
-    provider.credentials.create(name="second", secret_encrypted=token)
-    provider.credentials.create(name="third", environment_variable="UNSET_KEY")
-    put_aside(provider)
-    vendor.refused_keys = {OTHER}
-
-    page = try_out(staff, provider)
-
-    assert re.search(r"Key “main”: It works: 1 models, \d+ ms\.", page)
-    assert "Key “second”: The key is refused." in page
-    assert "Key “third”: The key is not set: environment variable UNSET_KEY is empty." in page
-    assert SECRET not in page
-    assert OTHER not in page
-    assert provider.credentials.get(name="main").set_aside_at is None
-    assert provider.credentials.get(name="second").set_aside_at is not None
-
-
-def test_a_provider_without_keys_is_tried_as_well(staff: Client, vendor: FakeVendor) -> None:
-    assert "It works: 1 models" in try_out(staff, make(base_url=f"{vendor.url}/v1"))
-    assert "It works: 2 models" in try_out(staff, make("y", kind="demo"))
-
-
-def test_what_is_not_there_is_said_in_plain_words(
-    staff: Client, vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def tried(name: str, base_url: str) -> str:
-        return try_out(staff, make(name, base_url=base_url))
-
-    assert "The address cannot be reached." in tried("a", "http://127.0.0.1:1/v1")
-    assert "lists no models at this address" in tried("b", f"{vendor.url}/elsewhere")
-    monkeypatch.setattr("llm.connection_trial.SECONDS", 0.1)
-    with deaf_address() as deaf:
-        assert "There was no answer" in tried("c", deaf)
-
-
-def test_only_a_post_by_who_may_change_it_is_a_test(client: Client, staff: Client) -> None:
-    provider = make(secret=SECRET)
-    urls = [
-        reverse("admin:llm_provider_test", args=[provider.pk]),
-        reverse("admin:llm_provider_use_again", args=[provider.pk, 1]),
-    ]
-    reader = User.objects.create_user("reader", is_staff=True)
-    reader.user_permissions.add(Permission.objects.get(codename="view_provider"))
-
-    assert [staff.get(url).status_code for url in urls] == [405, 405]
-    assert staff.post(reverse("admin:llm_provider_test", args=[999])).status_code == 404
-    assert staff.post(urls[1]).status_code == 404
-    client.force_login(reader)
-    assert [client.post(url).status_code for url in urls] == [403, 403]
-    assert "Test connection" not in see(client, provider)
-    strict = Client(enforce_csrf_checks=True)
-    strict.force_login(User.objects.get(username="staff"))
-    assert strict.post(urls[0]).status_code == 403
-
-
-# --- Keys that are set aside ----------------------------------------------------------------------
-
-
-def test_a_key_that_is_set_aside_is_shown_and_can_be_taken_back(staff: Client) -> None:
-    provider = make(secret=SECRET)
-    put_aside(provider)
-    row = provider.credentials.get()
-
-    page = see(staff, provider)
-    assert "set aside since" in page
-    assert "the vendor refused it" in page
-    listed = staff.get(reverse("admin:llm_provider_changelist")).content.decode()
-    assert "main: set aside since" in listed
-
-    url = reverse("admin:llm_provider_use_again", args=[provider.pk, row.pk])
-    page = unescape(staff.post(url, follow=True).content.decode())
-    assert "The key “main” is used again" in page
-    assert "set aside since" not in page
-
-
-def test_the_keys_of_several_providers_can_be_taken_back_at_once(staff: Client) -> None:
-    for name in ("x", "y"):
-        put_aside(make(name, secret=SECRET))
-
-    chosen = list(Provider.objects.values_list("pk", flat=True))
-    response = staff.post(
-        reverse("admin:llm_provider_changelist"),
-        {"action": "use_again", "_selected_action": chosen},
-        follow=True,
-    )
-
-    assert "Keys that are used again: 2." in response.content.decode()
-    assert not Credential.objects.exclude(set_aside_at=None).exists()
-
-
-def test_the_list_does_not_grow_in_queries(
-    staff: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    for number in range(5):
-        make(f"x{number}", secret=SECRET)
-
-    with django_assert_max_num_queries(6):
-        staff.get(reverse("admin:llm_provider_changelist"))
-
-
-# --- rotate_secrets -------------------------------------------------------------------------------
-
-
-def rotate() -> list[str]:
-    output = StringIO()
-    call_command("rotate_secrets", stdout=output)
-    return output.getvalue().splitlines()
-
-
-@pytest.fixture
-def two_keys(settings: Settings) -> tuple[str, str]:
-    """An old key, which alone is in force, and a new one."""
-    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-    settings.SECRET_KEYS = [old]
-    return old, new
-
-
-@pytest.mark.django_db
-def test_rotation_makes_the_old_key_dispensable(
-    settings: Settings, two_keys: tuple[str, str]
-) -> None:
-    old, new = two_keys
-    make("a", secret=SECRET)
-    make("b", secret=OTHER)
-    make("c").credentials.create(name="main", environment_variable="C_KEY")
-    settings.SECRET_KEYS = [new, old]
-    make("d", secret=SECRET)
-
-    assert rotate() == [
-        "a/main: encrypted anew",
-        "b/main: encrypted anew",
-        "d/main: has the newest key already",
-    ]
-    assert [line.partition(": ")[2] for line in rotate()] == ["has the newest key already"] * 3
-
-    settings.SECRET_KEYS = [new]
-    keys = Credential.objects.exclude(secret_encrypted="")
-    assert [credentials.secret_of(key) for key in keys] == [SECRET, OTHER, SECRET]
-    assert {key.secret_key_id for key in keys} == {newest_key_id()}
-
-
-@pytest.mark.django_db
-def test_rotation_goes_on_where_it_was_killed_and_tells_what_cannot_be_read(
-    settings: Settings, two_keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = two_keys
-    make("a", secret=SECRET)
-    make("b").credentials.create(name="main", secret_encrypted="nonsense")
-    make("c", secret=OTHER)
-    settings.SECRET_KEYS = [new, old]
-
-    output = StringIO()
-    with pytest.raises(CommandError, match="cannot be read: 1") as failed:
-        call_command("rotate_secrets", stdout=output)
-
-    assert failed.value.returncode == 1
-    assert output.getvalue().splitlines() == [
-        "a/main: encrypted anew",
-        "b/main: no key of PARLEY_SECRET_KEYS can read it",
-        "c/main: encrypted anew",
-    ]
-    Credential.objects.filter(provider__name="b").delete()
-    assert rotate() == [
-        "a/main: has the newest key already",
-        "c/main: has the newest key already",
-    ]
-
-
-@pytest.mark.django_db
-def test_a_secret_entered_during_a_rotation_is_kept(
-    settings: Settings, two_keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from llm.credentials import secrets
-
-    old, new = two_keys
-    provider = make("a", secret=SECRET)
-    settings.SECRET_KEYS = [new, old]
-    true_rotate = secrets.rotate
-
-    def rotate_late(token: str) -> str | None:
-        provider.credentials.update(secret_encrypted=credentials.encrypt(OTHER)[0])
-        return true_rotate(token)
-
-    monkeypatch.setattr(secrets, "rotate", rotate_late)
-
-    assert rotate() == ["a/main: was changed meanwhile"]
-    assert credentials.secret_of(provider.credentials.get()) == OTHER
-
-
-# --- At the start ---------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db
-def test_a_missing_key_is_a_warning_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SET_KEY", SECRET)
-    make("a").credentials.create(name="main", environment_variable="UNSET_KEY")
-    make("b").credentials.create(name="main", secret_encrypted="nonsense")
-    make("c", kind="anthropic")
-    make("d").credentials.create(name="main", environment_variable="SET_KEY")
-    make("e", base_url="http://vllm:8000/v1").credentials.create(
-        name="m", environment_variable="N_KEY"
-    )
-    make("f", kind="demo")
-    Provider.objects.create(name="g", kind="openai", is_active=False)
-
-    found = run_checks(tags=[Tags.database], databases=["default"])
-
-    assert [(one.id, one.msg) for one in found] == [
-        ("llm.W001", "The key “main” of a is not set: environment variable UNSET_KEY is empty."),
-        (
-            "llm.W001",
-            "The key “main” of b is stored, but none of PARLEY_SECRET_KEYS can read it.",
-        ),
-        ("llm.W001", "The provider c needs a key and has none."),
-    ]
-    assert not any(one.is_serious() for one in found)
-
-
-def test_a_check_without_a_database_looks_into_none() -> None:
-    assert run_checks() == []
