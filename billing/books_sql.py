@@ -4,7 +4,8 @@
 # of them) and the adjustments that name it. An attempt counts once, in full.
 SUMS = """
 SELECT p.id, b.name,
-       p.spent_usd, p.opening_usd + COALESCE(u.spent, 0) + COALESCE(d.spent, 0) + COALESCE(a.sum, 0),
+       p.spent_usd,
+       p.opening_usd + COALESCE(u.spent, 0) + COALESCE(d.spent, 0) + COALESCE(a.sum, 0),
        p.held_usd, COALESCE(u.held, 0),
        p.overrun_usd, COALESCE(u.overrun, 0) + COALESCE(d.overrun, 0), COALESCE(o.over, 0)
 FROM billing_budgetperiod AS p
@@ -65,7 +66,8 @@ LEFT JOIN billing_usagerecord AS u ON u.organization_id = b.organization_id
     AND (b.tag = '' OR b.tag = ANY (u.tags))
     AND NOT p.id = ANY (u.budget_period_ids)
 GROUP BY p.id, b.id
-HAVING p.opening_usd <> COALESCE(SUM(u.cost_usd), 0) + MIN(d.opening) OR bool_or(u.state = 'started')
+HAVING p.opening_usd <> COALESCE(SUM(u.cost_usd), 0) + MIN(d.opening)
+    OR bool_or(u.state = 'started')
 ORDER BY p.id
 """
 

@@ -37,7 +37,9 @@ async def test_a_request_without_an_id_gets_one() -> None:
     assert first != second
 
 
-@pytest.mark.parametrize("bad", [b"", b"a" * 129, b"line\r\nbreak", b"a\tb", b"<script>", "ü".encode()])
+@pytest.mark.parametrize(
+    "bad", [b"", b"a" * 129, b"line\r\nbreak", b"a\tb", b"<script>", "ü".encode()]
+)
 async def test_an_id_that_could_do_harm_is_replaced(bad: bytes) -> None:
     returned, _ = await ask(RequestId(answer), (b"x-request-id", bad))
 

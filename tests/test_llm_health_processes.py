@@ -51,7 +51,7 @@ def worker() -> Iterator[Process]:
 
 def said(process: Process) -> str:
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    return str(process.stdout.readline()).strip()
 
 
 def tell(process: Process) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from limits.aio.storage import RedisStorage
@@ -40,8 +40,8 @@ async def pass_by(of: Want, seconds: float) -> None:
     """Let a counter be so much older, without a wait."""
     client = redis.client()
     if of.kind == "lease":
-        for lease, ends_at in await client.zrange(of.key, 0, -1, withscores=True):
-            await client.zadd(of.key, {lease: float(ends_at) - seconds})
+        for lease in await client.zrange(of.key, 0, -1):
+            await client.zincrby(of.key, -seconds, cast(bytes, lease))
     if of.kind == "window":
         moments = await client.lrange(of.key, 0, -1)
         for index, moment in enumerate(moments):

@@ -64,8 +64,8 @@ async def test_the_places_of_a_killed_process_are_free_when_its_leases_end(
 async def leases_end_at(made: Limit) -> float:
     """Return when the first of the leases ends."""
     [key] = [key async for key in redis.client().scan_iter(redis.key("limits", f"{{{made.pk}:*"))]
-    [(_, ends_at)] = await redis.client().zrange(key, 0, 0, withscores=True)
-    return float(ends_at)
+    [entry] = await redis.client().zrange(key, 0, 0, withscores=True)
+    return float(entry[1])
 
 
 # --- When Redis is away ---------------------------------------------------------------------------
