@@ -132,7 +132,6 @@ def test_a_receiver_that_speaks_no_http_is_said_in_words() -> None:
         "http://[64:ff9b::169.254.169.254]/",
         "http://[2002:a9fe:a9fe::1]/",
         "http://168.63.129.16/",
-        "http://0.0.0.0:80/",
         "http://224.0.0.1/",
         "http://0xa9fea9fe/",  # a name that leads to 169.254.169.254
     ],

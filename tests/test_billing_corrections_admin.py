@@ -17,7 +17,13 @@ from accounts.models import User
 from billing import ledger_writer, prices
 from billing.corrections import posting
 from billing.entries import Hold, Settle
-from billing.models import Adjustment, Correction, CorrectionState, ExchangeRate
+from billing.models import (
+    Adjustment,
+    Correction,
+    CorrectionState,
+    DisplayCurrency,
+    ExchangeRate,
+)
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db
@@ -237,4 +243,6 @@ def test_rates_are_entered_in_the_admin(ann: Client) -> None:
     assert ExchangeRate.objects.get().entered_by == User.objects.get(username="ann")
     listed = ann.get(page("displaycurrency_changelist")).content.decode()
     assert f"0.92, of {day}" in listed
-    assert ann.get(page("displaycurrency_add")).status_code == 403  # there is one already
+    assert ann.get(page("displaycurrency_add")).status_code == 302  # to the one there is
+    ann.post(page("displaycurrency_add"), {"code": "CHF", "symbol": "Fr"})
+    assert DisplayCurrency.objects.get().code == "EUR"

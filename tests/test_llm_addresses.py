@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from core import closed_addresses
 from llm import connection_trial, errors
 from llm.models import Provider
-from llm.providers import Connection, Deployment, addresses, http, listing, provider_for
+from llm.providers import Connection, Deployment, http, listing, provider_for
 from llm.providers.addresses import AddressClosed
 from llm.providers.base import Lister
 from tests.llm_support import ask
@@ -63,7 +64,7 @@ async def list_models(connection: Connection) -> dict[str, int | None]:
 async def test_link_local_and_metadata_addresses_are_closed(host: str) -> None:
     literal = f"[{host.strip('[]')}]" if ":" in host else host
 
-    assert addresses.is_closed(host)
+    assert closed_addresses.is_closed(host)
     for kind in ("openai", "anthropic"):
         with pytest.raises(AddressClosed):
             await call(Connection(name="x", kind=kind, base_url=f"http://{literal}/v1"))
@@ -73,14 +74,14 @@ async def test_link_local_and_metadata_addresses_are_closed(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["10.0.0.5", "192.168.1.9", "127.0.0.1", "::1", "fd12::1", "vllm"])
 def test_servers_of_ones_own_are_open(host: str) -> None:
-    assert not addresses.is_closed(host)
+    assert not closed_addresses.is_closed(host)
 
 
 @pytest.mark.parametrize("kind", ["openai", "azure"])
 async def test_a_name_is_refused_for_what_it_resolves_to(
     vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(addresses, "CLOSED", HERE)
+    monkeypatch.setattr(closed_addresses, "CLOSED", HERE)
     connection = by_name(vendor, kind)
 
     for stream in (True, False):
@@ -104,7 +105,7 @@ async def test_the_trial_of_a_connection_says_why_nobody_was_called() -> None:
 async def test_staff_of_the_machine_may_open_an_address(
     vendor: FakeVendor, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(addresses, "CLOSED", HERE)
+    monkeypatch.setattr(closed_addresses, "CLOSED", HERE)
     settings.ALLOWED_ADDRESSES = HERE
     connection = by_name(vendor)
 

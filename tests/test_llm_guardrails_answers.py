@@ -58,7 +58,9 @@ async def test_an_answer_is_redacted_also_in_what_the_vendor_wrote(
     call: Call, vendor: FakeVendor, stream: bool
 ) -> None:
     await vendor.aserve()
-    vendor.script(Answer(text=f"Write to {MAIL}, or use {KEY}", reasoning=f"He is {MAIL}"))
+    text = f"Write to {MAIL}, or use {KEY}"
+    usage = {"prompt_tokens": 9, "completion_tokens": 64}
+    vendor.script(Answer(text=text, reasoning=f"He is {MAIL}", usage=usage))
     await aadd_rule("pii", "redact", "out")
     await aadd_rule("secrets", "redact", "both")
 
@@ -74,7 +76,7 @@ async def test_an_answer_is_redacted_also_in_what_the_vendor_wrote(
     if stream:
         assert "".join(delta.reasoning for delta in deltas_of(events)) == "He is [email]"
     (row,) = await recorded()
-    assert (row.outcome, row.output_tokens) == (Outcome.SUCCESS, 5)
+    assert (row.outcome, row.output_tokens) == (Outcome.SUCCESS, 64)
     assert {(row.kind, row.direction, row.action) for row in await decided()} == {
         ("email", "out", "redact"),
         ("openai_key", "out", "redact"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.shortcuts import redirect
 
 from billing import currency
 from billing.models import DisplayCurrency, ExchangeRate
@@ -15,8 +16,12 @@ class DisplayCurrencyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ["code", "symbol", "rate_now"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and not DisplayCurrency.objects.exists()
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        """Lead to the one that there is. (As a permission, every admin page would look for it.)"""
+        known = DisplayCurrency.objects.first()
+        if known is not None:
+            return redirect("admin:billing_displaycurrency_change", known.pk)
+        return super().add_view(request, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

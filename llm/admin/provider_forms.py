@@ -7,9 +7,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 
+from core import closed_addresses
 from llm import credentials
 from llm.models import Credential, Provider
-from llm.providers import addresses
 
 
 class ProviderForm(forms.ModelForm[Provider]):
@@ -28,8 +28,8 @@ class ProviderForm(forms.ModelForm[Provider]):
             host = urlsplit(base_url).hostname or ""
         except ValueError:
             raise ValidationError("This is no address.") from None
-        if addresses.is_closed(host):
-            raise ValidationError(f"This address is never called: {addresses.WHY}.")
+        if closed_addresses.is_closed(host):
+            raise ValidationError(f"This address is never called: {closed_addresses.WHY}.")
         return base_url
 
 

@@ -1,32 +1,7 @@
-"""Where no call goes: the addresses at which a cloud tells its machines their secrets.
+"""How a provider's closed address is told: as an error that is not worth a second try."""
 
-Staff write a provider's address, and its answers come back to them. Private networks stay open to
-them, for that is where a company's own servers are. A name is looked at when it has been resolved,
-on the very address that is then connected to, so that it cannot mean something else a moment later.
-"""
-
-import ipaddress
-import socket
-
-from aiohttp import AddrInfoType
-from django.conf import settings
-
+from core.closed_addresses import WHY
 from llm.errors import ConnectionFailed
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-CLOSED = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            *("169.254.0.0/16", "fe80::/10"),  # link-local: AWS, Google, Azure and most others
-            *("fd00:ec2::/32", "fd20:ce::254/128"),  # AWS and Google
-            *("168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32"),  # Azure, Alibaba, Oracle
-        ),
-    )
-)
-TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4, for networks that have IPv6 alone
-WHY = "link-local, or where a cloud keeps its machines' secrets (PARLEY_ALLOWED_ADDRESSES)"
 
 
 class AddressClosed(ConnectionFailed):
@@ -35,39 +10,6 @@ class AddressClosed(ConnectionFailed):
     is_retryable = False
 
 
-class ClosedAddress(OSError):
-    """The same, on its way through aiohttp."""
-
-
 def refusal(provider: str) -> AddressClosed:
     """Return the error, in words for staff."""
     return AddressClosed(f"The address of {provider} is one that is never called: {WHY}.")
-
-
-def is_closed(host: str) -> bool:
-    """Return whether `host` is such an address; a name is not, whatever it means."""
-    try:
-        address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return False
-    address = _inner(address)
-    return any(address in network for network in CLOSED) and not any(
-        address in network for network in settings.ALLOWED_ADDRESSES
-    )
-
-
-def open_socket(target: AddrInfoType) -> socket.socket:
-    """Return a socket to connect to `target` with; raise `ClosedAddress` where nobody may."""
-    family, kind, protocol, _, address = target
-    if is_closed(str(address[0])):
-        raise ClosedAddress("This address is never called.")
-    return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def _inner(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, where it does."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in TRANSLATED:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address.ipv4_mapped or address.sixtofour or address

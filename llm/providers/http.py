@@ -15,6 +15,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection as Line
 from aiohttp.http_exceptions import HttpProcessingError
 
+from core.closed_addresses import ClosedAddress
 from llm.errors import ConnectionFailed, MalformedAnswer, ProviderError, TimedOut
 from llm.providers import addresses, classify, pools
 from llm.providers.base import Timeouts
@@ -200,5 +201,5 @@ def classified(name: str, error: BaseException, *, is_sent: bool) -> ProviderErr
 
 def _is_closed(error: BaseException) -> bool:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return isinstance(error.os_error, addresses.ClosedAddress)
+        return isinstance(error.os_error, ClosedAddress)
     return False

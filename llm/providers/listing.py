@@ -4,8 +4,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from core import closed_addresses
 from llm.errors import MalformedAnswer
-from llm.providers import addresses, classify, http
+from llm.providers import classify, http
 from llm.providers.http import EXPECTED, LONGEST_REFUSAL, Endpoint
 
 SECONDS = 5.0  # of patience
@@ -45,7 +46,7 @@ async def _get(target: Endpoint) -> tuple[int, dict[str, str], bytes]:
     """Return status, headers and body."""
     async with (
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(socket_factory=addresses.open_socket),
+            connector=aiohttp.TCPConnector(socket_factory=closed_addresses.open_socket),
             timeout=aiohttp.ClientTimeout(total=SECONDS),
             auto_decompress=False,
         ) as session,

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.connector import Connection as Line
 from yarl import URL
 
+from core import closed_addresses
 from core.loop_local import LoopLocal
 from llm.errors import AuthenticationFailed, ConnectionFailed
 from llm.providers import addresses
@@ -46,7 +47,7 @@ def endpoint(connection: Connection, url: str, headers: Mapping[str, str]) -> En
         raise ConnectionFailed(f"The address of {name} is not one.") from error
     if target.scheme not in ("http", "https") or not target.host:
         raise ConnectionFailed(f"The address of {name} is not one.")
-    if addresses.is_closed(target.host):  # a proxy would connect to it for us
+    if closed_addresses.is_closed(target.host):  # a proxy would connect to it for us
         raise addresses.refusal(name)
     return Endpoint(connection, target, headers)
 
@@ -74,7 +75,7 @@ class _Pool:
             limit=limit,
             ttl_dns_cache=DNS_SECONDS,
             keepalive_timeout=KEEP_SECONDS,
-            socket_factory=addresses.open_socket,
+            socket_factory=closed_addresses.open_socket,
         )
         self._templates: WeakKeyDictionary[Endpoint, _Template] = WeakKeyDictionary()
 
