@@ -12,7 +12,7 @@ run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
 
 test: ## Run every test against real, embedded PostgreSQL and Redis
 	@$(PYTHON) requirements/install.py dev
-	@exec $(VENV)/python -m pytest
+	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4
 
 check: ## Lint, types, layers, migrations, production settings
 	@$(PYTHON) requirements/install.py dev

@@ -126,15 +126,17 @@ def test_a_process_that_is_killed_in_the_midst_of_an_answer(
 ) -> None:
     gate = Gate()  # where the vendor waits in the midst of its answer
     vendor.script(Answer(text=WORDS, gate=gate, gate_after=pieces))
-    with server(monkeypatch) as doomed:
-        client = OpenAI(base_url=f"{doomed.url}/v1", api_key=site.api_key, max_retries=0)
+    with (
+        server(monkeypatch) as doomed,
+        OpenAI(base_url=f"{doomed.url}/v1", api_key=site.api_key, max_retries=0) as client,
+    ):
         stream = client.chat.completions.create(model="doomed", stream=True, messages=MESSAGES)
         heard = ""
         while len(heard.split()) < pieces:
             heard += next(stream).choices[0].delta.content or ""
         assert BudgetPeriod.objects.get().held_usd > 0
         kill(doomed)
-        with client, pytest.raises(APIConnectionError):
+        with pytest.raises(APIConnectionError):
             list(stream)
     gate.open()
 

@@ -1,6 +1,7 @@
 """Redis being away: said once, not waited for, and over as soon as it answers."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -57,8 +58,8 @@ async def test_the_first_answer_ends_it(monkeypatch: pytest.MonkeyPatch) -> None
     assert not away.is_paused
 
 
-async def test_who_is_silent_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "PATIENCE", 0.01)
+async def test_who_is_silent_is_away(settings: Any) -> None:
+    settings.REDIS_PATIENCE_SECONDS = 0.01
     away = Outage("test")
 
     async def never(_: Redis) -> None:
