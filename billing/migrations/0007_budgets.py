@@ -14,6 +14,18 @@ class Migration(migrations.Migration):
     dependencies = [("billing", "0006_prices")]
 
     operations: list[migrations.operations.base.Operation] = [
+        migrations.AlterField(
+            model_name="budget",
+            name="api_key",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budgets",
+                to="accounts.apikey",
+                verbose_name="API key",
+            ),
+        ),
         migrations.AddField(
             model_name="budget",
             name="prompt_name",

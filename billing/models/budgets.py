@@ -24,7 +24,12 @@ class Budget(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="budgets")
     user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="budgets")
     api_key = models.ForeignKey(
-        ApiKey, models.CASCADE, null=True, blank=True, related_name="budgets"
+        ApiKey,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="budgets",
+        verbose_name="API key",
     )
     prompt_name = models.CharField(
         "prompt",
