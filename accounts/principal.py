@@ -14,3 +14,5 @@ class Principal:
     api_key_prefix: str = ""
     cache_mode: str = "on"  # "on", "read", "write" or "off": what a key allows at most
     allowed_models: tuple[str, ...] = ()  # patterns like "gpt-*"; empty: all
+    scopes: tuple[str, ...] = ()  # what a key may be used for ("chat", "embeddings"); empty: all
+    on_disconnect: str = "stop"  # what becomes of an answer whose client has left: "stop", "drain"

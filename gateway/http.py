@@ -39,6 +39,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     """
 
     method: ClassVar[str] = ""  # empty: any
+    scope_needed: ClassVar[str] = ""  # of the key; empty: any key will do
     principal: Principal
     ip: str  # of the client; "" where nobody can say
     is_started = False
@@ -79,12 +80,29 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
                 return str(value, "latin-1")
         return ""
 
+    def secret(self) -> str:
+        """Return the API key of the request, or raise `InvalidApiKey`."""
+        scheme, _, secret = self.header(b"authorization").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise keys.InvalidApiKey(
+                "Send your API key in a header: `Authorization: Bearer pk-...`."
+            )
+        return secret.strip()
+
+    def error_body(self, error: AppError) -> bytes:
+        """Return a failure as this wire format has it."""
+        return errors.body(error)
+
+    def error_event(self, error: AppError) -> bytes:
+        """Return the last event of a stream that broke."""
+        return encoding.error_event(error)
+
     async def _sign_in(self) -> AppError | None:
         """Find out who asks, before any memory is spent on them; return what speaks against it."""
         try:
             if self.method and self.scope["method"] != self.method:
                 raise MethodNotAllowed(f"Use {self.method} here.")
-            self.principal = await keys.authenticate(self._bearer(), self.ip)
+            self.principal = await keys.authenticate(self.secret(), self.ip)
         except TooOften as error:
             limits.note(Refused("Wrong API keys", "keys", ip=self.ip, surface="api"))
             return error
@@ -117,28 +135,20 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             logger.exception("gateway.failed", path=self.scope["path"])
             await self._tell(InternalError())
 
-    def _bearer(self) -> str:
-        scheme, _, secret = self.header(b"authorization").partition(" ")
-        if scheme.lower() != "bearer" or not secret.strip():
-            raise keys.InvalidApiKey(
-                "Send your API key in a header: `Authorization: Bearer pk-...`."
-            )
-        return secret.strip()
-
     async def _refuse(self, error: AppError) -> None:
         logger.info("gateway.refused", code=error.code, status=int(error.http_status))
         await self._tell(error)
 
     async def _tell(self, error: AppError) -> None:
         if self.is_started:  # only an event stream can fail after its start
-            await self.send_body(encoding.error_event(error))
+            await self.send_body(self.error_event(error))
             return
         headers = errors.headers(error)
         if isinstance(error, LimitExceeded):
             headers += rate_limits.headers(error.rate_limit)
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", self.method.encode()))
-        await self._send_whole(error.http_status, headers, errors.body(error))
+        await self._send_whole(error.http_status, headers, self.error_body(error))
 
     async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:
         length = (b"content-length", b"%d" % len(body))

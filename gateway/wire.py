@@ -1,13 +1,13 @@
 """The body of `/v1/chat/completions`, strictly typed: what is wrong is refused by its name."""
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import InvalidRequest
-from gateway.errors import UnknownParameter, UnsupportedParameter
+from gateway.errors import UnsupportedParameter
+from gateway.validation import decode
 from llm.types import ChatRequest, Message, Tool
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
@@ -99,12 +99,7 @@ _decoder = msgspec.json.Decoder(Completion)
 
 def parse(body: bytes) -> Completion:
     """Return the request in `body`, or raise an error that names the field."""
-    try:
-        completion = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The body is not JSON: {error}.") from None
+    completion = decode(_decoder, body, unsupported=UNSUPPORTED)
     _check(completion)
     return completion
 
@@ -121,31 +116,3 @@ def _check(completion: Completion) -> None:
         if message.content is None and not (message.role == "assistant" and message.tool_calls):
             param = f"messages[{index}].content"
             raise InvalidRequest(f"`{param}` is missing.", param=param)
-
-
-# How msgspec words it: what, and where as `$.messages[0].content`.
-_PLACED = re.compile(r"(?P<what>.*?)(?: - at `(?P<place>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`")
-
-
-def _explain(text: str) -> InvalidRequest | UnknownParameter | UnsupportedParameter:
-    placed = _PLACED.fullmatch(text)
-    what, place = (placed["what"], placed["place"]) if placed else (text, None)
-    outer = (place or "$").removeprefix("$").removeprefix(".")
-    if unknown := _UNKNOWN.fullmatch(what):
-        return _refuse_unknown(".".join(filter(None, [outer, unknown[1]])))
-    if missing := _MISSING.fullmatch(what):
-        param = ".".join(filter(None, [outer, missing[1]]))
-        return InvalidRequest(f"`{param}` is missing.", param=param)
-    if not outer:
-        return InvalidRequest(f"The body is wrong: {what}.")
-    return InvalidRequest(f"`{outer}` is wrong: {what}.", param=outer)
-
-
-def _refuse_unknown(param: str) -> UnknownParameter | UnsupportedParameter:
-    if param in UNSUPPORTED:
-        return UnsupportedParameter(
-            f"`{param}` is not supported. {UNSUPPORTED[param]}", param=param
-        )
-    return UnknownParameter(f"There is no parameter `{param}`.", param=param)

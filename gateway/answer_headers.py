@@ -1,0 +1,42 @@
+"""What the headers of an answer say: who answered, from where, at what cost, what is left."""
+
+from gateway import rate_limits
+from gateway.errors import Headers
+from llm.types import Finished, Started
+
+EVENT_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # a proxy that collects would defeat streaming
+]
+
+
+def about(started: Started) -> Headers:
+    """Return what is known when an answer begins."""
+    headers = [
+        (b"x-parley-usage-id", str(started.usage_id).encode()),
+        (b"x-parley-provider", started.provider.encode()),
+        (b"x-parley-model", started.model.encode()),
+        (b"x-parley-cache", _cache_result(started)),
+        *rate_limits.headers(started.rate_limit),
+    ]
+    if started.cache_age is not None:
+        headers.append((b"age", b"%d" % started.cache_age))
+    if started.similarity is not None:
+        headers.append((b"x-parley-cache-similarity", b"%.4f" % started.similarity))
+    return headers
+
+
+def _cache_result(started: Started) -> bytes:
+    if not started.is_cache_hit:
+        return b"miss"
+    if started.similarity is not None:
+        return b"semantic"
+    return b"shared" if started.is_shared else b"hit"
+
+
+def cost(finished: Finished) -> Headers:
+    """Return nothing for a model without a price: unknown is not 0."""
+    if finished.cost_usd is None:
+        return []
+    return [(b"x-parley-cost-usd", f"{finished.cost_usd.normalize():f}".encode())]
