@@ -4,11 +4,13 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts import keys
+from accounts import keys, rights
 from accounts.models import User
 from accounts.principal import Principal
 from accounts.services import principal_for
 from core import address
+
+SCOPE = "data"  # what a key needs for all below /api/
 
 
 class ServiceUser(AnonymousUser):
@@ -33,7 +35,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        principal = keys.principal_of(secret.strip(), address.of_request(request))
+        principal = keys.principal_of(
+            secret.strip(), address.of_request(request), address.exact_of_request(request)
+        )
+        rights.check_scope(principal, SCOPE)
         if principal.user_id is None:
             return ServiceUser(), principal
         return User.objects.get(pk=principal.user_id), principal

@@ -2,14 +2,18 @@
 
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TypedDict, Unpack
 
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.models import ApiKey, CacheMode, Membership, Organization, User
+from accounts import last_used, rights
+from accounts.models import ApiKey, Membership, Organization, User
 from accounts.principal import Principal
 from core.cached import Cached
 from core.database import translate_outage
@@ -21,6 +25,7 @@ logger = structlog.get_logger(__name__)
 MARK = "pk-"
 SHOWN = 11  # characters of a key that stay visible, to tell one from another
 LONGEST = 200  # characters; whatever is longer is no key of ours and is not looked up
+LONGEST_OVERLAP = timedelta(days=7)
 TOO_MANY = "Too many wrong API keys came from your address."
 
 # Keys cannot be guessed; this keeps whoever tries from having each one looked up.
@@ -34,31 +39,74 @@ class InvalidApiKey(AppError):
     http_status = 401
 
 
+class Terms(TypedDict, total=False):
+    """What a key may do and for how long; what is left out is as the model has it."""
+
+    expires_at: datetime | None
+    cache_mode: str
+    allowed_models: str
+    scopes: list[str]
+    allowed_addresses: str
+    on_disconnect: str
+
+
 def create(
-    *,
-    organization: Organization,
-    name: str,
-    user: User | None = None,
-    expires_at: datetime | None = None,
-    cache_mode: str = CacheMode.ON,
-    allowed_models: str = "",
+    *, organization: Organization, name: str, user: User | None = None, **terms: Unpack[Terms]
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its secret, which is not kept and cannot be shown again."""
     if user and not is_member(user, organization):
         raise InvalidRequest(f"{user} is not a member of {organization}.", param="user")
-    secret = MARK + secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(
+    secret = _new_secret()
+    key = ApiKey(
         organization=organization,
         user=user,
         name=name,
         prefix=secret[:SHOWN],
         key_hash=_hash(secret),
-        expires_at=expires_at,
-        cache_mode=cache_mode,
-        allowed_models=allowed_models,
+        **terms,
     )
+    _check(key)
+    key.save()
     logger.info("accounts.key_created", prefix=key.prefix, organization=organization.slug)
     return key, secret
+
+
+def change(key: ApiKey, *, name: str | None = None, **terms: Unpack[Terms]) -> ApiKey:
+    """Give a key another name or other terms; every process knows them within a second."""
+    if name is not None:
+        key.name = name
+    for field, value in terms.items():
+        setattr(key, field, value)
+    _check(key)
+    fields = [*terms, "name"]
+    key.save(update_fields=fields)
+    logger.info("accounts.key_changed", prefix=key.prefix, fields=fields)
+    _principals.clear()
+    return key
+
+
+def rotate(key: ApiKey, *, overlap: timedelta = timedelta(0)) -> str:
+    """Return a new secret of the same key; the one before it works for `overlap` longer.
+
+    The key keeps its limits, its budgets and its history. A secret that still worked from a
+    rotation before ends now.
+    """
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise InvalidRequest("The old secret can work for a week longer at most.", param="overlap")
+    secret = _new_secret()
+    now = timezone.now()
+    is_done = ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(
+        previous_hash=F("key_hash") if overlap else None,
+        previous_until=now + overlap if overlap else None,
+        key_hash=_hash(secret),
+        prefix=secret[:SHOWN],
+    )
+    if not is_done:
+        raise InvalidRequest("This key has been revoked: make a new one.")
+    logger.info("accounts.key_rotated", prefix=key.prefix, new_prefix=secret[:SHOWN])
+    _principals.clear()
+    key.refresh_from_db()
+    return secret
 
 
 def is_member(user: User, organization: Organization) -> bool:
@@ -67,14 +115,17 @@ def is_member(user: User, organization: Organization) -> bool:
 
 
 def revoke(key: ApiKey) -> None:
-    """End a key's life; every process refuses it within a second."""
+    """End a key's life, with the secret before it; every process refuses it within a second."""
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
         logger.info("accounts.key_revoked", prefix=key.prefix)
     _principals.clear()
 
 
-async def authenticate(secret: str, ip: str = "") -> Principal:
+async def authenticate(secret: str, ip: str = "", exact_ip: str = "") -> Principal:
     """Return who calls with `secret` from `ip`; raise `InvalidApiKey`, or `DependencyDown`.
+
+    Raises `AddressNotAllowed` where the key may be used from elsewhere only; `exact_ip` is what
+    counts for that, because `ip` is as wide as a network (`core.address`).
 
     An address that has sent too many wrong keys gets `TooOften`, before anybody is asked; but not
     with a key that was right before: who shares its address with a guesser goes on working.
@@ -85,26 +136,34 @@ async def authenticate(secret: str, ip: str = "") -> Principal:
     if not _principals.knows(key_hash):
         wrong_keys.check(ip, TOO_MANY)
     try:
-        return await _principals.get(key_hash)
+        principal = await _principals.get(key_hash)
     except InvalidApiKey:
         if ip:
             await sync_to_async(wrong_keys.count, thread_sensitive=False)(ip)
         raise
+    rights.check_address(principal, exact_ip)
+    last_used.note(principal.api_key_id)
+    return principal
 
 
-def principal_of(secret: str, ip: str = "") -> Principal:
+def principal_of(secret: str, ip: str = "", exact_ip: str = "") -> Principal:
     """Do what `authenticate` does, for code that is not async."""
     wrong_keys.check(ip, TOO_MANY)
     try:
         with translate_outage():
-            return _load(_hash(secret))
+            principal = _load(_hash(secret))
     except InvalidApiKey:
         wrong_keys.count(ip)
         raise
+    rights.check_address(principal, exact_ip)
+    with translate_outage():
+        last_used.save(principal.api_key_id)
+    return principal
 
 
 def _load(key_hash: str) -> Principal:
-    key = ApiKey.objects.usable().select_related("user").filter(key_hash=key_hash).first()
+    is_its = Q(key_hash=key_hash) | Q(previous_hash=key_hash, previous_until__gt=timezone.now())
+    key = ApiKey.objects.usable().select_related("user").filter(is_its).first()
     if key is None:
         raise InvalidApiKey("This is not a valid API key, or it has expired or been revoked.")
     return Principal(
@@ -114,8 +173,24 @@ def _load(key_hash: str) -> Principal:
         api_key_id=key.pk,
         api_key_prefix=key.prefix,
         cache_mode=key.cache_mode,
-        allowed_models=tuple(filter(None, map(str.strip, key.allowed_models.splitlines()))),
+        allowed_models=rights.lines_of(key.allowed_models),
+        scopes=tuple(key.scopes),
+        on_disconnect=key.on_disconnect,
+        allowed_addresses=rights.lines_of(key.allowed_addresses),
     )
+
+
+def _check(key: ApiKey) -> None:
+    """Raise `InvalidRequest` by the first field that is wrong."""
+    try:
+        key.clean_fields(exclude=["key_hash", "prefix"])
+    except ValidationError as error:
+        field, problems = next(iter(error.message_dict.items()))
+        raise InvalidRequest(f"`{field}`: {problems[0]}", param=field) from None
+
+
+def _new_secret() -> str:
+    return MARK + secrets.token_urlsafe(32)
 
 
 def _hash(secret: str) -> str:

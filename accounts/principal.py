@@ -16,3 +16,4 @@ class Principal:
     allowed_models: tuple[str, ...] = ()  # patterns like "gpt-*"; empty: all
     scopes: tuple[str, ...] = ()  # what a key may be used for ("chat", "embeddings"); empty: all
     on_disconnect: str = "stop"  # what becomes of an answer whose client has left: "stop", "drain"
+    allowed_addresses: tuple[str, ...] = ()  # addresses and networks; empty: any

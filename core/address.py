@@ -27,10 +27,23 @@ def of_scope(scope: dict[str, Any]) -> str:
     return caller(peer[0], _nearest(values))
 
 
+def exact_of_scope(scope: dict[str, Any]) -> str:
+    """Return the same as `of_scope`, with all of an IPv6 address: for lists of who may come in."""
+    peer = scope.get("client")
+    if not peer:
+        return ""
+    values = [str(value, "latin-1") for name, value in scope["headers"] if name == HEADER]
+    return exact_caller(peer[0], _nearest(values) if settings.TRUSTED_PROXIES else ())
+
+
 def of_request(request: HttpRequest) -> str:
     """Return who is behind a request to Django."""
-    value = request.META.get("HTTP_X_FORWARDED_FOR")
-    return caller(request.META.get("REMOTE_ADDR") or "", _nearest([value] if value else []))
+    return caller(*_said_by(request))
+
+
+def exact_of_request(request: HttpRequest) -> str:
+    """Return the same as `of_request`, with all of an IPv6 address."""
+    return exact_caller(*_said_by(request))
 
 
 @lru_cache(maxsize=4096)
@@ -40,15 +53,32 @@ def caller(peer: str, forwarded: tuple[str, ...] = ()) -> str:
     `forwarded` is what `X-Forwarded-For` says. Each proxy adds on the right whom it has seen, so
     what is left of the first stranger was written by the stranger.
     """
+    address = _stranger(peer, forwarded)
+    return "" if address is None else _grouped(address)
+
+
+@lru_cache(maxsize=4096)
+def exact_caller(peer: str, forwarded: tuple[str, ...] = ()) -> str:
+    """Return the same as `caller`, with all of an IPv6 address."""
+    address = _stranger(peer, forwarded)
+    return "" if address is None else str(address)
+
+
+def _said_by(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
+    value = request.META.get("HTTP_X_FORWARDED_FOR")
+    return request.META.get("REMOTE_ADDR") or "", _nearest([value] if value else [])
+
+
+def _stranger(peer: str, forwarded: tuple[str, ...]) -> Address | None:
     address = _parse(peer)
     if address is None:
-        return ""
+        return None
     for said in reversed(forwarded):
         before = _parse(said) if _is_trusted(address) else None
         if before is None:  # this is a stranger, or a proxy that does not know either
             break
         address = before
-    return _grouped(address)
+    return address
 
 
 def _nearest(values: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import structlog
 from channels.generic.http import AsyncHttpConsumer
 from django.conf import settings
 
-from accounts import keys
+from accounts import keys, rights
 from accounts.principal import Principal
 from core import address
 from core.errors import AppError
@@ -102,7 +102,9 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         try:
             if self.method and self.scope["method"] != self.method:
                 raise MethodNotAllowed(f"Use {self.method} here.")
-            self.principal = await keys.authenticate(self.secret(), self.ip)
+            exact_ip = address.exact_of_scope(self.scope)
+            self.principal = await keys.authenticate(self.secret(), self.ip, exact_ip)
+            rights.check_scope(self.principal, self.scope_needed)
         except TooOften as error:
             limits.note(Refused("Wrong API keys", "keys", ip=self.ip, surface="api"))
             return error
