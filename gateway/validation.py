@@ -14,16 +14,21 @@ NOTHING: Mapping[str, str] = {}
 
 
 def decode(
-    decoder: "msgspec.json.Decoder[T]", body: bytes, *, unsupported: Mapping[str, str] = NOTHING
+    decoder: "msgspec.json.Decoder[T]",
+    body: bytes | msgspec.Raw,
+    *,
+    unsupported: Mapping[str, str] = NOTHING,
+    at: str = "",
 ) -> T:
     """Return `body` as the decoder's type, or raise an error that names the field.
 
     `unsupported` has fields that the protocol knows and Parley does not take, each with what to do.
+    `at` is where in the whole body it stands, if it is only a part: `input[3]`.
     """
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), unsupported) from None
+        raise _explain(str(error), unsupported, at) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}.") from None
 
@@ -35,11 +40,11 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 def _explain(
-    text: str, unsupported: Mapping[str, str]
+    text: str, unsupported: Mapping[str, str], at: str
 ) -> InvalidRequest | UnknownParameter | UnsupportedParameter:
     placed = _PLACED.fullmatch(text)
     what, place = (placed["what"], placed["place"]) if placed else (text, None)
-    outer = (place or "$").removeprefix("$").removeprefix(".")
+    outer = (at + (place or "$").removeprefix("$")).removeprefix(".")
     if unknown := _UNKNOWN.fullmatch(what):
         return _refuse_unknown(".".join(filter(None, [outer, unknown[1]])), unsupported)
     if missing := _MISSING.fullmatch(what):
