@@ -6,6 +6,20 @@ from http import HTTPStatus
 import msgspec
 
 from core.errors import AppError
+from llm.errors import UnsupportedParameter
+
+__all__ = [
+    "JSON",
+    "BodyTooLarge",
+    "Headers",
+    "InternalError",
+    "MethodNotAllowed",
+    "UnknownAddress",
+    "UnknownParameter",
+    "UnsupportedParameter",
+    "body",
+    "headers",
+]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -24,13 +38,6 @@ class UnknownParameter(AppError):
     """Refused rather than ignored: a misspelt `max_tokens` would cost money."""
 
     code = "unknown_parameter"
-    http_status = HTTPStatus.BAD_REQUEST
-
-
-class UnsupportedParameter(AppError):
-    """OpenAI knows it, Parley cannot honour it."""
-
-    code = "unsupported_parameter"
     http_status = HTTPStatus.BAD_REQUEST
 
 

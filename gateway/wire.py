@@ -66,7 +66,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     safety_identifier: str | None = None
-    service_tier: Literal["auto", "default"] | None = None  # the others have other prices
+    service_tier: Literal["auto", "default", "flex", "priority", "fast", "scale"] | None = None
     store: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     user: str | None = None
@@ -90,8 +90,14 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             tools=self.tools or (),
             tool_choice=self.tool_choice,
             response_format=self.response_format,
-            extra={name: value for name in EXTRA if (value := getattr(self, name)) is not None},
+            extra=self._extra(),
         )
+
+    def _extra(self) -> dict[str, Any]:
+        extra = {name: value for name in EXTRA if (value := getattr(self, name)) is not None}
+        if self.service_tier == "fast":  # OpenAI's newer name of the same, and always answered so
+            extra["service_tier"] = "priority"
+        return extra
 
 
 _decoder = msgspec.json.Decoder(Completion)

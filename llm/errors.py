@@ -5,6 +5,7 @@
 AppError
 ├── ModelNotFound                404  no route of that name
 ├── ModelUnpriced                403  no price, and the settings refuse that
+├── UnsupportedParameter         400  nobody who could answer can honour it
 ├── NoDeployment                 503  all who could answer have a cooldown
 └── ProviderError                     a vendor's call failed        retry  fall back       counts
     ├── AuthenticationFailed     502  its key is refused              no*    yes             no
@@ -43,6 +44,13 @@ class ModelNotFound(AppError):
 class ModelUnpriced(AppError):
     code = "model_unpriced"
     http_status = 403
+
+
+class UnsupportedParameter(AppError):
+    """A parameter is known, and would be dropped by whoever could answer."""
+
+    code = "unsupported_parameter"
+    http_status = 400
 
 
 class NoDeployment(AppError):

@@ -86,7 +86,7 @@ def test_an_earlier_answer_of_the_official_client_may_be_sent_back() -> None:
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"seed": 10**30}, "seed"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"service_tier": "priority"}, "service_tier"),
+        ({"service_tier": "gold"}, "service_tier"),
     ],
 )
 def test_a_wrong_field_is_named(parameters: dict[str, Any], param: str) -> None:

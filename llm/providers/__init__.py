@@ -4,19 +4,40 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from llm.models import ProviderKind
+from llm.providers import anthropic_parameters, demo
 from llm.providers.anthropic import AnthropicProvider
-from llm.providers.base import Connection, Deployment, Provider, Timeouts
-from llm.providers.demo import DemoProvider
+from llm.providers.base import Connection, Deployment, Provider, Timeouts, Untaken
 from llm.providers.openai import AzureProvider, OpenAIProvider
+from llm.types import ChatRequest
 
-__all__ = ["Connection", "Deployment", "Provider", "Timeouts", "can", "provider_for"]
+__all__ = [
+    "Connection",
+    "Deployment",
+    "Provider",
+    "Timeouts",
+    "Untaken",
+    "can",
+    "provider_for",
+    "untaken",
+]
 
 KINDS: dict[str, Callable[[Connection], Provider]] = {
     ProviderKind.OPENAI: OpenAIProvider,
     ProviderKind.AZURE: AzureProvider,
     ProviderKind.ANTHROPIC: AnthropicProvider,
-    ProviderKind.DEMO: DemoProvider,
+    ProviderKind.DEMO: demo.DemoProvider,
 }
+# Kinds that are not listed pass every parameter on: their vendors refuse what they do not know.
+UNTAKEN: dict[str, Callable[[ChatRequest], Untaken | None]] = {
+    ProviderKind.ANTHROPIC: anthropic_parameters.untaken,
+    ProviderKind.DEMO: demo.untaken,
+}
+
+
+def untaken(kind: str, request: ChatRequest) -> Untaken | None:
+    """Return a parameter that providers of the kind would drop; `None`: they honour them all."""
+    check = UNTAKEN.get(kind)
+    return check(request) if check else None
 
 
 def can(kind: str, ability: type) -> bool:

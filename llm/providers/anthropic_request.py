@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from llm.errors import RequestRefused
+from llm.providers import anthropic_parameters
 from llm.providers.base import Deployment
 from llm.types import ChatRequest, FunctionDefinition, ImagePart, Message, TextPart, Tool
 
@@ -13,8 +14,6 @@ Block = dict[str, Any]
 
 TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 HIGHEST_TEMPERATURE = 1.0  # OpenAI's goes to 2
-# Parameters of its own, which a caller may give beside OpenAI's.
-OWN = ("cache_control", "metadata", "service_tier", "thinking", "top_k")
 # The API takes a schema but has no word for "any JSON object": the model gives it to this tool.
 JSON_TOOL = "json_object"
 ANY_JSON = Tool(
@@ -40,8 +39,10 @@ def encode(request: ChatRequest, deployment: Deployment) -> bytes:
         body["top_p"] = request.top_p
     if request.stop:
         body["stop_sequences"] = request.stop
-    body |= {name: request.extra[name] for name in OWN if name in request.extra}
-    return _encode(body | _tools(request) | _output_format(request.response_format))
+    body |= anthropic_parameters.translated(request.extra)
+    if wanted := _output_format(request.response_format):
+        body["output_config"] = {**body.get("output_config", {}), "format": wanted}
+    return _encode(body | _tools(request))
 
 
 def json_tool(request: ChatRequest) -> str | None:
@@ -160,12 +161,12 @@ def _tool_choice(request: ChatRequest) -> Block:
     return choice
 
 
-def _output_format(wanted: dict[str, Any] | None) -> dict[str, Any]:
+def _output_format(wanted: dict[str, Any] | None) -> dict[str, Any] | None:
     match wanted:
         case None | {"type": "text" | "json_object"}:
-            return {}
+            return None
         case {"type": "json_schema", "json_schema": {"schema": schema}}:
-            return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+            return {"type": "json_schema", "schema": schema}
     raise RequestRefused(
         "This model takes a response_format of the types text, json_object and json_schema.",
         param="response_format",

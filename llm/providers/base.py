@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from llm.types import ChatRequest, Delta, End
 
@@ -50,6 +50,13 @@ class Deployment:
     @property
     def provider(self) -> str:
         return self.connections[0].name
+
+
+class Untaken(NamedTuple):
+    """A parameter of a request that a vendor cannot honour, and why."""
+
+    param: str
+    why: str  # a sentence
 
 
 class Provider(Protocol):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from billing.pricing import PriceSnapshot
 from llm import tokens
-from llm.providers import Deployment
+from llm.providers import Deployment, untaken
 from llm.routing.routes import Step
 from llm.tokens import Counted
 from llm.types import ChatRequest, ImagePart
@@ -23,9 +23,10 @@ class Lack(IntEnum):
     IMAGES = 1
     TOOLS = 2
     SCHEMA = 3
-    OUTPUT = 4
-    PRICE = 5
-    CONTEXT = 6
+    PARAMETER = 4
+    OUTPUT = 5
+    PRICE = 6
+    CONTEXT = 7
 
 
 TAKES: Mapping[Lack, Callable[[Deployment], bool]] = {
@@ -99,6 +100,8 @@ def _measure(
     missing = [ability for ability in abilities if not TAKES[ability](deployment)]
     if missing:
         lack = missing[0]
+    elif untaken(deployment.connections[0].kind, request) is not None:
+        lack = Lack.PARAMETER
     elif request.max_tokens is not None and request.max_tokens > deployment.max_output_tokens:
         lack = Lack.OUTPUT
     elif settings.UNPRICED_MODELS == "refuse" and prices.get(deployment.id) is None:

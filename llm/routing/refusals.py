@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from core.errors import AppError, InvalidRequest
-from llm.errors import ContextTooLong, ModelNotFound, ModelUnpriced
+from llm.errors import ContextTooLong, ModelNotFound, ModelUnpriced, UnsupportedParameter
+from llm.providers import untaken
 from llm.routing.fitting import Candidate, Lack, needed
 from llm.routing.routes import Route
 from llm.types import ChatRequest
@@ -19,6 +20,8 @@ def refusal(request: ChatRequest, route: Route, candidates: Sequence[Candidate])
     lack = max(candidate.lack or 0 for candidate in candidates)
     closest = [candidate for candidate in candidates if candidate.lack == lack]
     match lack:
+        case Lack.PARAMETER:
+            return _untaken(request, route, closest)
         case Lack.OUTPUT:
             return _too_much_output(request, closest)
         case Lack.PRICE:
@@ -35,6 +38,8 @@ def why_not(candidate: Candidate, lack: Lack) -> str:
     """Say for staff what a deployment lacks."""
     deployment, fitting = candidate.step.deployment, candidate.fitting
     match lack:
+        case Lack.PARAMETER:
+            return "does not take all parameters of the request"
         case Lack.OUTPUT:
             return f"gives at most {deployment.max_output_tokens:,} tokens of output"
         case Lack.PRICE:
@@ -53,6 +58,16 @@ def _nobody_asked(route: Route) -> AppError:
         return ModelNotFound(f"{route.alias} has no model for such a call yet.", param="model")
     return InvalidRequest(
         f"{route.alias} answers only calls for a task: {', '.join(tasks)}.", param="task"
+    )
+
+
+def _untaken(
+    request: ChatRequest, route: Route, closest: Sequence[Candidate]
+) -> UnsupportedParameter:
+    kinds = [candidate.step.deployment.connections[0].kind for candidate in closest]
+    param, why = next(found for kind in kinds if (found := untaken(kind, request)))
+    return UnsupportedParameter(
+        f"`{param}` is taken by no model behind {route.alias}. {why}", param=param
     )
 
 

@@ -4,6 +4,6 @@ Models named `fault-*` fail on demand, for tests and drills.
 """
 
 from llm.providers.demo.faults import FAULTS
-from llm.providers.demo.provider import MODELS, DemoProvider
+from llm.providers.demo.provider import MODELS, DemoProvider, untaken
 
-__all__ = ["FAULTS", "MODELS", "DemoProvider"]
+__all__ = ["FAULTS", "MODELS", "DemoProvider", "untaken"]

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from billing.pricing import TokenUsage
 from llm import tokens
-from llm.providers.base import Connection, Deployment, Vectors, Verdict
+from llm.providers.base import Connection, Deployment, Untaken, Vectors, Verdict
 from llm.providers.demo import faults, inputs
 from llm.providers.demo.replies import reply_to
 from llm.tools.calls import merged
@@ -64,6 +64,13 @@ class DemoProvider:
             usage=None if model == "fault-usage-missing" else usage,
             model=model,
         )
+
+
+def untaken(request: ChatRequest) -> Untaken | None:
+    """Return the parameter that would be seen to be missing from the demo's answers."""
+    if not request.extra.get("logprobs"):
+        return None
+    return Untaken("logprobs", "The demo models have no probabilities of tokens.")
 
 
 async def _paced(pieces: Sequence[Delta], per_second: float | None) -> AsyncGenerator[Delta, None]:
