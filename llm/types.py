@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from accounts.principal import Principal
 from billing.pricing import TokenUsage
@@ -44,12 +44,30 @@ class ToolCall(Struct, frozen=True):
     type: Literal["function"] = "function"
 
 
+class Thought(Struct, frozen=True, omit_defaults=True):
+    """A piece of a model's thinking; a signature ends it, and only unchanged is it good."""
+
+    text: str = ""
+    signature: str = ""
+    hidden: str = ""  # what the vendor alone can read
+
+
+class ForAnthropic(Struct, frozen=True, omit_defaults=True):
+    """What a message has for Anthropic's models alone; other vendors are not sent it."""
+
+    thoughts: tuple[Thought, ...] = ()  # of an answer, before what it says
+    is_error: bool = False  # a tool's result says why there is none
+    # By the number of the part that it is for: parts of the content, then the tool calls.
+    cache_control: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
 class Message(Struct, frozen=True, omit_defaults=True):
     role: Role
     content: str | tuple[TextPart | ImagePart, ...] | None = None
     name: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     tool_call_id: str | None = None
+    anthropic: ForAnthropic | None = None
 
 
 class FunctionDefinition(Struct, frozen=True, omit_defaults=True):
@@ -62,6 +80,7 @@ class FunctionDefinition(Struct, frozen=True, omit_defaults=True):
 class Tool(Struct, frozen=True):
     function: FunctionDefinition
     type: Literal["function"] = "function"
+    anthropic: dict[str, Any] | UnsetType = UNSET  # further fields, for Anthropic's models alone
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
@@ -80,6 +99,10 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     response_format: dict[str, Any] | None = None
     # Further parameters of OpenAI's API, passed on as they are to servers that speak it.
     extra: dict[str, Any] = field(default_factory=dict)
+    # Parameters of Anthropic's API that are more than a hint: nobody else can answer.
+    anthropic: dict[str, Any] = field(default_factory=dict)
+    # Further ones, which all others do without.
+    anthropic_hints: dict[str, Any] = field(default_factory=dict)
 
 
 class CacheWish(Struct, frozen=True, kw_only=True):
@@ -177,6 +200,8 @@ class Delta(Struct, frozen=True):
     # The same content in OpenAI's wire format as it arrived, where the vendor speaks it: complete
     # SSE frames without usage and `[DONE]`, or the body of a whole answer. Relayed as it is.
     raw: bytes | None = None
+    # `reasoning` in pieces, where one of them is signed or hidden; else empty.
+    thoughts: tuple[Thought, ...] = ()
 
 
 class Finished(Struct, frozen=True, kw_only=True):
@@ -186,6 +211,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     usage: TokenUsage
     is_estimated: bool
     cost_usd: Decimal | None  # None: the model has no price
+    stop_sequence: str | None = None  # which one ended it, where the vendor says so
 
 
 Event = Started | Delta | Finished
@@ -204,6 +230,7 @@ class KeptAnswer(Struct, frozen=True, kw_only=True):
     is_estimated: bool = False  # the usage is our own count
     cost_usd: Decimal | None  # what it cost when it was made
     kept_at: float  # seconds since the epoch
+    stop_sequence: str | None = None
 
 
 # --- What a provider yields: Delta*, then one End; it raises ProviderError ----------------------
@@ -216,6 +243,7 @@ class End(Struct, frozen=True, kw_only=True):
     usage: TokenUsage | None = None
     model: str | None = None  # as the vendor names what it served
     service_tier: str = ""  # how it was served, which may have a price of its own; "": ordinary
+    stop_sequence: str | None = None  # which one ended it
     # What closes the answer on OpenAI's wire (the frame with the finish reason). It is sent on as a
     # last Delta when the books are closed, so that nobody sees an end that is not paid for.
     raw: bytes | None = None
