@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 
 def new_id() -> uuid.UUID:
@@ -12,3 +13,8 @@ def new_id() -> uuid.UUID:
     value = (value & ~(0xF << 76)) | (0x7 << 76)  # version
     value = (value & ~(0x3 << 62)) | (0x2 << 62)  # variant
     return uuid.UUID(int=value)
+
+
+def lowest_id(moment: datetime) -> uuid.UUID:
+    """Return what no id made at `moment` or later is below."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)

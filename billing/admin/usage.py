@@ -1,14 +1,16 @@
 """What was used, only shown."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
+from billing.admin.usage_filters import Began, Provider, Records, Surface, search
 from billing.cost_steps import words_of
 from billing.models import BudgetPeriod, UsageRecord, UsageState
 from billing.money import as_text
 from billing.price_json import price_from_json
 from billing.prices.changes import CLASSES
 from billing.pricing import Tier, rates_for, unknown_to
-from core.admin import ReadOnly
+from core.admin import ReadOnly, ShortPaginator
 
 
 @admin.register(UsageRecord)
@@ -26,11 +28,23 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "first_token",
         "outcome_shown",
     ]
-    list_filter = ["outcome", "surface", "provider", "is_cache_hit", "is_estimated", "organization"]
-    search_fields = ["request_id", "user_name", "api_key_prefix", "model_served", "prompt_name"]
-    search_help_text = "Request id, user, key, model or prompt"
-    date_hierarchy = "started_at"
+    list_filter = [
+        ("started_at", Began),
+        "outcome",
+        Surface,
+        Provider,
+        "is_cache_hit",
+        "is_estimated",
+        "organization",
+    ]
+    search_fields = ["request_id"]  # there is a search; `get_search_results` is how
+    search_help_text = "A whole request id, or part of a user, key, model or prompt"
+    # Millions of rows: by the key, which is in order of time, and never counted to the end.
+    ordering = ["-id"]
+    list_select_related = ["organization"]
+    paginator = ShortPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     fieldsets = (
         (None, {"fields": ["id", "request_id", "attempt", "surface", "started_at"]}),
         ("Who", {"fields": ["organization", "user_name", "api_key_prefix"]}),
@@ -56,16 +70,25 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
                     "input_tokens",
                     "cached_input_tokens",
                     "cache_write_tokens",
+                    "cache_write_1h_tokens",
                     "output_tokens",
                     "reasoning_tokens",
                     "audio_input_tokens",
                     "audio_output_tokens",
+                    "image_input_tokens",
+                    "image_output_tokens",
                     "is_estimated",
                 ]
             },
         ),
         ("Money", {"fields": ["price_used", "hold", "cost", "budgets"]}),
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: Records, search_term: str
+    ) -> tuple[Records, bool]:
+        term = search_term.strip()
+        return (search(queryset, term) if term else queryset), False
 
     @admin.display(ordering="user_name")
     def caller(self, record: UsageRecord) -> str:
