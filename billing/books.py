@@ -29,6 +29,7 @@ def differences() -> list[str]:
         *_found(books_sql.SUMS, _sums_differ),
         *_found(books_sql.OVERSPENT, _is_overspent),
         *_found(books_sql.UNCOUNTED, _is_uncounted),
+        *_found(books_sql.CORRECTED, _is_corrected_otherwise),
         *_found(books_sql.TWICE, _is_there_twice),
         *_found(books_sql.OVERDUE, _is_overdue, [overdue_since]),
     ]
@@ -102,6 +103,14 @@ def _is_uncounted(period: int, name: str, opening: object, cost: object, running
     return (
         f"Period {period} of “{name}”: opened with {opening}, but calls that do not name it cost "
         f"{cost}; {running} running calls do not count on it."
+    )
+
+
+def _is_corrected_otherwise(correction: int, period: int, name: str, *amounts: object) -> str:
+    cost, true_cost = amounts
+    return (
+        f"Correction {correction} on period {period} of “{name}”: its overrun says {cost} but its "
+        f"adjustments {true_cost}."
     )
 
 

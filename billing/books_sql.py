@@ -7,7 +7,9 @@ SELECT p.id, b.name,
        p.spent_usd,
        p.opening_usd + COALESCE(u.spent, 0) + COALESCE(d.spent, 0) + COALESCE(a.sum, 0),
        p.held_usd, COALESCE(u.held, 0),
-       p.overrun_usd, COALESCE(u.overrun, 0) + COALESCE(d.overrun, 0), COALESCE(o.over, 0)
+       p.overrun_usd,
+       COALESCE(u.overrun, 0) + COALESCE(d.overrun, 0) + COALESCE(o.of_corrections, 0),
+       COALESCE(o.over, 0)
 FROM billing_budgetperiod AS p
 JOIN billing_budget AS b ON b.id = p.budget_id
 LEFT JOIN (
@@ -19,7 +21,9 @@ LEFT JOIN (
     GROUP BY period_id
 ) AS u ON u.period_id = p.id
 LEFT JOIN (
-    SELECT period_id, SUM(over_usd) AS over FROM billing_overrun GROUP BY period_id
+    SELECT period_id, SUM(over_usd) AS over,
+           SUM(over_usd) FILTER (WHERE correction_id IS NOT NULL) AS of_corrections
+    FROM billing_overrun GROUP BY period_id
 ) AS o ON o.period_id = p.id
 LEFT JOIN (
     SELECT period_id, SUM(spent_usd) AS spent, SUM(overrun_usd) AS overrun
@@ -33,7 +37,8 @@ LEFT JOIN (
 WHERE p.spent_usd
         <> p.opening_usd + COALESCE(u.spent, 0) + COALESCE(d.spent, 0) + COALESCE(a.sum, 0)
     OR p.held_usd <> COALESCE(u.held, 0)
-    OR p.overrun_usd <> COALESCE(u.overrun, 0) + COALESCE(d.overrun, 0)
+    OR p.overrun_usd
+        <> COALESCE(u.overrun, 0) + COALESCE(d.overrun, 0) + COALESCE(o.of_corrections, 0)
     OR p.overrun_usd <> COALESCE(o.over, 0)
 ORDER BY p.id
 """
@@ -69,6 +74,20 @@ GROUP BY p.id, b.id
 HAVING p.opening_usd <> COALESCE(SUM(u.cost_usd), 0) + MIN(d.opening)
     OR bool_or(u.state = 'started')
 ORDER BY p.id
+"""
+
+# An overrun of a correction is about what its adjustments have added to the period.
+CORRECTED = """
+SELECT o.correction_id, o.period_id, b.name, o.cost_usd, COALESCE(SUM(a.amount_usd), 0)
+FROM billing_overrun AS o
+JOIN billing_budgetperiod AS p ON p.id = o.period_id
+JOIN billing_budget AS b ON b.id = p.budget_id
+LEFT JOIN billing_adjustment AS a
+    ON a.correction_id = o.correction_id AND p.id = ANY (a.budget_period_ids)
+WHERE o.correction_id IS NOT NULL
+GROUP BY o.id, b.id
+HAVING o.cost_usd <> COALESCE(SUM(a.amount_usd), 0)
+ORDER BY o.id
 """
 
 TWICE = """

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from accounts.models import User
 from billing import ledger_writer
 from billing.alerts.operations import find
+from billing.corrections import posting
 from billing.entries import Hold
-from billing.models import Alert, AlertDelivery, BookCheck, Overrun, UsageRecord
+from billing.models import Adjustment, Alert, AlertDelivery, BookCheck, Overrun, UsageRecord
 from core.ids import new_id
 from tests.alerts_support import HALFWAY, SetClock, add_rule, email, make_budget, spend
 from tests.billing_support import PRICE, attempt, make_tenant
@@ -106,6 +108,25 @@ def test_an_overrun_is_told_to_operations_and_to_the_budgets_channels(clock: Set
     assert told() == ["Both", "Team"]
     overrun(budget, "1", clock)
     assert find(clock) == 0
+
+
+def test_a_correction_beyond_a_hard_limit_is_told_beside_the_calls(clock: SetClock) -> None:
+    both = email(name="Both", takes_operations=True)
+    budget = make_budget("100")
+    add_rule(budget, both, thresholds=(80,))
+    overrun(budget, "0.25", clock)
+    people = [User.objects.create_superuser(name, password="secret") for name in ("ann", "bob")]
+    row = Adjustment(organization=budget.organization, day=clock().date(), amount_usd=Decimal(9))
+    correction = posting.propose(by=people[0], reason="The invoice.", adjustments=[row])
+    posting.post(correction, by=people[1])
+    Overrun.objects.filter(correction=correction).update(created_at=clock())
+
+    assert (find(clock), find(clock)) == (2, 0)
+
+    alert = Alert.objects.get(facts__correction_id=correction.pk)
+    assert "beyond the limit" in alert.title
+    assert "added $9.00, of which $9.00 had no room" in alert.text
+    assert "The invoice." in alert.text
 
 
 def test_books_that_do_not_balance_are_told_once_a_day(clock: SetClock) -> None:

@@ -14,7 +14,14 @@ from billing.corrections import posting
 from billing.corrections.posting import CorrectionRefused
 from billing.entries import Hold, Settle
 from billing.errors import BudgetExceeded
-from billing.models import Adjustment, BudgetPeriod, Correction, CorrectionState, UsageRecord
+from billing.models import (
+    Adjustment,
+    BudgetPeriod,
+    Correction,
+    CorrectionState,
+    Overrun,
+    UsageRecord,
+)
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -243,6 +250,57 @@ def test_an_adjustment_takes_room_and_gives_it_back(ann: User, bob: User) -> Non
     assert isinstance(refused, BudgetExceeded)
     assert taken is None
     assert books.differences() == []
+
+
+def test_beyond_a_hard_limit_it_is_an_overrun_and_admits_nothing(ann: User, bob: User) -> None:
+    tenant = make_tenant("0.50")
+    call(tenant)
+
+    posted = posting.post(proposed(ann, adjustment(tenant, "0.60")), by=bob)
+
+    row = Overrun.objects.get()
+    assert (row.correction, row.usage_id) == (posted, None)
+    assert (row.held_usd, row.cost_usd, row.over_usd) == tuple(map(Decimal, ("0.4", "0.6", "0.2")))
+    period = tenant.period
+    assert (period.spent_usd, period.overrun_usd) == (Decimal("0.70"), Decimal("0.20"))
+    assert period.peak_usd == tenant.budget.limit_usd
+    assert books.differences() == []
+
+
+@pytest.mark.parametrize("soft", [{"is_hard": False}, {"is_active": False}])
+def test_a_budget_that_refuses_nothing_is_not_overrun(
+    ann: User, bob: User, soft: dict[str, bool]
+) -> None:
+    tenant = make_tenant("0.50", **soft)
+    call(tenant)
+
+    posting.post(proposed(ann, adjustment(tenant, "0.60")), by=bob)
+
+    assert not Overrun.objects.exists()
+    assert tenant.period.peak_usd == Decimal("0.70")
+    assert books.differences() == []
+
+
+def test_what_a_correction_adds_and_takes_at_once_is_one_amount(ann: User, bob: User) -> None:
+    tenant = make_tenant("0.50")
+    call(tenant)
+
+    posting.post(proposed(ann, adjustment(tenant, "0.60"), adjustment(tenant, "-0.30")), by=bob)
+
+    assert not Overrun.objects.exists()
+    assert tenant.period.spent_usd == Decimal("0.40")
+    assert books.differences() == []
+
+
+def test_an_overrun_that_its_adjustments_do_not_explain_is_found(ann: User, bob: User) -> None:
+    tenant = make_tenant("0.50")
+    call(tenant)
+    posting.post(proposed(ann, adjustment(tenant, "0.60")), by=bob)
+
+    Overrun.objects.update(cost_usd=Decimal("0.7"), held_usd=Decimal("0.5"))
+
+    (line,) = books.differences()
+    assert "its overrun says 0.700000000000 but its adjustments 0.600000000000" in line
 
 
 def test_a_missing_adjustment_is_found_by_the_books(ann: User, bob: User) -> None:

@@ -10,15 +10,22 @@ from core.admin import ReadOnly
 
 @admin.register(Overrun)
 class OverrunAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Calls that cost more than was held for them, a row for each budget they count on."""
+    """Calls that cost more than was held for them, and corrections beyond a hard limit.
 
-    list_display = ["created_at", "usage_id", "budget", "held", "cost", "over"]
+    A row for each budget they count on.
+    """
+
+    list_display = ["created_at", "cause", "budget", "held", "cost", "over"]
     list_filter = ["period__budget__organization"]
-    list_select_related = ["period__budget"]
+    list_select_related = ["period__budget", "correction"]
     search_fields = ["=usage_id", "period__budget__name"]
     search_help_text = "Id of the usage record, or budget"
     date_hierarchy = "created_at"
-    fields = ["created_at", "usage_id", "budget", "period", "held", "cost", "over"]
+    fields = ["created_at", "usage_id", "correction", "budget", "period", "held", "cost", "over"]
+
+    @admin.display(description="call or correction")
+    def cause(self, overrun: Overrun) -> str:
+        return str(overrun.correction or overrun.usage_id)
 
     @admin.display(ordering="period__budget__name")
     def budget(self, overrun: Overrun) -> str:

@@ -26,7 +26,7 @@ IN_USE = timedelta(minutes=15)
 def find(clock: Clock = timezone.now) -> int:
     """Record what is new of it, safely in several workers at once; return how many."""
     now = clock()
-    found = [*_overruns(now), *_unpriced(now), *_books(now)]
+    found = [*_overruns(now), *_corrected(now), *_unpriced(now), *_books(now)]
     return sum(record(alert, _told_of(alert)) for alert in new_ones(found))
 
 
@@ -40,7 +40,7 @@ def _told_of(alert: Alert) -> list[AlertChannel]:
 
 def _overruns(now: datetime) -> Iterator[Alert]:
     """Return an alert for each period with overruns of the last day."""
-    recent = Overrun.objects.filter(created_at__gt=now - A_DAY)
+    recent = Overrun.objects.filter(created_at__gt=now - A_DAY, correction=None)
     sums = {
         row["period_id"]: row
         for row in recent.order_by()
@@ -50,6 +50,13 @@ def _overruns(now: datetime) -> Iterator[Alert]:
     for period in BudgetPeriod.objects.filter(pk__in=sums).select_related("budget__organization"):
         row = sums[period.pk]
         yield words.overrun(period, row["over_usd"], row["calls"], now)
+
+
+def _corrected(now: datetime) -> Iterator[Alert]:
+    """Return an alert for each correction of the last day that went beyond a hard limit."""
+    recent = Overrun.objects.filter(created_at__gt=now - A_DAY, correction__isnull=False)
+    for row in recent.select_related("correction", "period__budget__organization").order_by("pk"):
+        yield words.corrected(row, now)
 
 
 def _unpriced(now: datetime) -> Iterator[Alert]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billing.models import Alert, AlertKind, BookCheck, Budget, BudgetPeriod
+from billing.models import Alert, AlertKind, BookCheck, Budget, BudgetPeriod, Overrun
 from billing.money import as_text
 
 MOST_LINES = 20
@@ -55,6 +55,23 @@ def overrun(period: BudgetPeriod, over_usd: Decimal, calls: int, now: datetime) 
         overrun_usd=_plain(over_usd),
         overrun_calls=calls,
     )
+
+
+def corrected(row: Overrun, now: datetime) -> Alert:
+    """Return the alert that a correction was posted beyond a hard limit: once for each."""
+    period = row.period
+    alert = _of_period(
+        period,
+        AlertKind.OVERRUN,
+        f"{period.budget.name}: a correction was posted beyond the limit",
+        f"A correction has added {as_text(row.cost_usd)}, of which {as_text(row.over_usd)} had no "
+        f"room below the limit: “{row.correction}”. {_spent(period)} {_consequence(period.budget)}",
+        now,
+        overrun_usd=_plain(row.over_usd),
+        correction_id=row.correction_id,
+    )
+    alert.key += f"correction-{row.correction_id}"
+    return alert
 
 
 def unpriced(provider: str, model: str, now: datetime) -> Alert:

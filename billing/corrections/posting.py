@@ -19,6 +19,7 @@ from billing.models import (
     Correction,
     CorrectionKind,
     CorrectionState,
+    Overrun,
 )
 from billing.periods import period_at
 from core.errors import AppError
@@ -54,8 +55,9 @@ def propose(
 def post(correction: Correction, *, by: User) -> Correction:
     """Add the adjustments to what was spent, on every budget that counts such calls.
 
+    What goes beyond a hard limit is an overrun. Locks are taken in the ledger's order.
     Raises `CorrectionRefused` for the person who proposed it, for one that is decided, and where
-    less than nothing would be spent. Locks are taken in the ledger's order.
+    less than nothing would be spent.
     """
     found = _waiting(correction)
     if found.proposed_by_id == by.pk:
@@ -63,7 +65,7 @@ def post(correction: Correction, *, by: User) -> Correction:
     adjustments = list(found.adjustments.select_related("organization"))
     for organization_id in sorted({row.organization_id for row in adjustments}):
         ledger_sql.lock_organization(organization_id)
-    _book(adjustments)
+    _book(found, adjustments)
     return _decide(found, CorrectionState.POSTED, by)
 
 
@@ -88,7 +90,7 @@ def _decide(correction: Correction, state: CorrectionState, by: User) -> Correct
     return correction
 
 
-def _book(adjustments: Sequence[Adjustment]) -> None:
+def _book(correction: Correction, adjustments: Sequence[Adjustment]) -> None:
     """Find each adjustment's periods and change their spent amounts, in the order of their ids."""
     budgets = Budget.objects.filter(
         organization_id__in={row.organization_id for row in adjustments}
@@ -100,22 +102,42 @@ def _book(adjustments: Sequence[Adjustment]) -> None:
         periods |= {period.pk: period for period in found}
         row.budget_period_ids = sorted(period.pk for period in found)
     Adjustment.objects.bulk_update(adjustments, ["budget_period_ids"], batch_size=500)
-    list(BudgetPeriod.objects.select_for_update().filter(pk__in=periods).order_by("pk"))
-    for pk in sorted(periods):
-        amounts = (row.amount_usd for row in adjustments if pk in row.budget_period_ids)
-        _add(periods[pk], sum(amounts, Decimal(0)))
+    locked = BudgetPeriod.objects.select_for_update(of=["self"]).select_related("budget")
+    for period in locked.filter(pk__in=periods).order_by("pk"):
+        amounts = (row.amount_usd for row in adjustments if period.pk in row.budget_period_ids)
+        _add(correction, period, sum(amounts, Decimal(0)))
 
 
-def _add(period: BudgetPeriod, amount: Decimal) -> None:
-    """Change what was spent; two people admit it, so it may be above the limit."""
-    changed = BudgetPeriod.objects.filter(pk=period.pk, spent_usd__gte=-amount).update(
+def _add(correction: Correction, period: BudgetPeriod, amount: Decimal) -> None:
+    """Change what was spent, in full; what a hard limit has no room for is an overrun."""
+    if period.spent_usd + amount < 0:
+        raise CorrectionRefused(f"Less than nothing would be spent on “{period}”.")
+    over = _beyond_limit(period, amount)
+    BudgetPeriod.objects.filter(pk=period.pk).update(
         spent_usd=F("spent_usd") + amount,
+        overrun_usd=F("overrun_usd") + over,
         peak_usd=Greatest(
-            F("peak_usd"), F("spent_usd") + F("held_usd") - F("overrun_usd") + amount
+            F("peak_usd"), F("spent_usd") + F("held_usd") - F("overrun_usd") + amount - over
         ),
     )
-    if not changed:
-        raise CorrectionRefused(f"Less than nothing would be spent on “{period}”.")
+    if over:
+        Overrun.objects.create(
+            correction=correction,
+            period=period,
+            held_usd=amount - over,
+            cost_usd=amount,
+            over_usd=over,
+            created_at=timezone.now(),
+        )
+
+
+def _beyond_limit(period: BudgetPeriod, amount: Decimal) -> Decimal:
+    """Return the part of an amount that a budget which refuses calls has no room for."""
+    budget = period.budget
+    if not (budget.is_hard and budget.is_active):
+        return Decimal(0)
+    room: Decimal = budget.limit_usd - period.spent_usd - period.held_usd
+    return max(Decimal(0), amount - max(Decimal(0), room))
 
 
 def _counts(budget: Budget, row: Adjustment) -> bool:

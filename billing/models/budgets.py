@@ -101,7 +101,8 @@ class BudgetPeriod(models.Model):
     opening_usd = UsdField(default=0)
     spent_usd = UsdField(default=0)
     held_usd = UsdField(default=0)
-    # What calls cost more than was held for them; it is part of `spent_usd`.
+    # What calls cost more than was held for them, and what corrections posted beyond a hard limit:
+    # the sum of the overruns' rows. It is part of `spent_usd`.
     overrun_usd = UsdField(default=0)
     # The most that was ever spent and held together, without overruns: what was admitted. A hard
     # budget admits nothing above the limit of that moment.
@@ -130,13 +131,18 @@ class BudgetPeriod(models.Model):
 
 
 class Overrun(models.Model):
-    """A call that cost more than was held for it: on one budget's period, booked in full.
+    """What is spent on one budget's period beyond what was admitted, booked in full, and why.
 
-    Written in the transaction that settles the call. Ids grow, so that a reader who remembers the
+    Either a call that cost more than was held for it, or a correction that two people have posted
+    beyond a hard limit: then `held_usd` is the part of it that had room.
+    Written in the transaction that books it. Ids grow, so that a reader who remembers the
     last one it has seen finds the new ones, but for those of transactions that are not over.
     """
 
-    usage_id = models.UUIDField()
+    usage_id = models.UUIDField(null=True)
+    correction = models.ForeignKey(
+        "billing.Correction", models.PROTECT, null=True, related_name="overruns"
+    )
     period = models.ForeignKey(BudgetPeriod, models.CASCADE, related_name="overruns")
     held_usd = UsdField()
     cost_usd = UsdField()
@@ -147,6 +153,12 @@ class Overrun(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(fields=["usage_id", "period"], name="overrun_once"),
+            models.UniqueConstraint(
+                fields=["correction", "period"], name="overrun_of_correction_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(usage_id=None) ^ Q(correction=None), name="overrun_has_one_cause"
+            ),
             models.CheckConstraint(
                 condition=Q(over_usd__gt=0) & Q(over_usd=F("cost_usd") - F("held_usd")),
                 name="overrun_is_the_difference",
@@ -154,4 +166,4 @@ class Overrun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.usage_id} on {self.period}"
+        return f"{self.correction or self.usage_id} on {self.period}"
