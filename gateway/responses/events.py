@@ -1,0 +1,70 @@
+"""The server-sent events of a streamed response, numbered and named."""
+
+from typing import Any
+
+import msgspec
+
+from core.errors import AppError
+from gateway import errors
+from gateway.responses import answer, logprobs
+from gateway.responses.answer import Response
+from gateway.responses.writing import Event, Output
+from llm.types import Delta, Finished
+
+_encode = msgspec.json.Encoder().encode
+
+
+def close(response: Response, output: Output, finished: Finished) -> list[Event]:
+    """Make the response whole, and return the events that its output ends with."""
+    answer.finish(response, finished)
+    closing = output.end(response.status)
+    response.output = output.items
+    return closing
+
+
+class EventEncoder:
+    """Tells of one response from its beginning to its end, in bytes."""
+
+    def __init__(self, response: Response, output: Output, *, wants_logprobs: bool) -> None:
+        self._response = response
+        self._output = output
+        self._wants_logprobs = wants_logprobs
+        self._number = 0
+
+    def begin(self) -> bytes:
+        """Return the events that come before the answer."""
+        return self._about("response.created") + self._about("response.in_progress")
+
+    def delta(self, delta: Delta) -> bytes:
+        """Return the events for the next piece of the answer."""
+        found = logprobs.read(delta.raw) if self._wants_logprobs else []
+        return self._encoded(self._output.add(delta, found))
+
+    def finish(self, finished: Finished) -> bytes:
+        """Return the events of a true end."""
+        closing = close(self._response, self._output, finished)
+        return self._encoded(closing) + self._about(f"response.{self._response.status}")
+
+    def fail(self, error: AppError) -> bytes:
+        """Return the end of a stream that broke: the clients raise on the first of its events."""
+        self._output.end("incomplete")
+        self._response.output = self._output.items
+        answer.fail(self._response, error)
+        told: Any = msgspec.json.decode(errors.body(error))["error"]
+        broken = {
+            "type": "error",
+            **{name: told[name] for name in ("code", "message", "param")},
+            "error": told,
+        }
+        return self._encoded([broken]) + self._about("response.failed")
+
+    def _about(self, type: str) -> bytes:
+        return self._encoded([{"type": type, "response": self._response}])
+
+    def _encoded(self, events: list[Event]) -> bytes:
+        return b"".join(map(self._one, events))
+
+    def _one(self, event: Event) -> bytes:
+        event["sequence_number"] = self._number
+        self._number += 1
+        return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), _encode(event))

@@ -1,0 +1,133 @@
+"""The body of `/v1/responses`, strictly typed: what is wrong is refused by its name."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from core.errors import InvalidRequest
+from gateway.errors import UnsupportedParameter
+from gateway.validation import decode
+from gateway.wire import Name, Positive
+
+# OpenAI knows them; what to do instead. `null` is as good as absent.
+UNSUPPORTED = {
+    "access_programs": "It is a matter of the vendor's account.",
+    "background": "Ask with `stream: true`, or without.",
+    "background_options": "Ask with `stream: true`, or without.",
+    "context_management": "Send as much of the conversation as the model takes.",
+    "conversation": "Parley keeps no responses: send the whole conversation in `input`.",
+    "image": "Send pictures as they are to be seen.",
+    "moderation": "Parley's guardrails are set by its staff.",
+    "previous_response_id": "Parley keeps no responses: send the whole conversation in `input`.",
+    "prompt": "It names a prompt kept at OpenAI.",
+}
+LOGPROBS = "message.output_text.logprobs"
+ENCRYPTED = "reasoning.encrypted_content"
+INCLUDABLE = (LOGPROBS, ENCRYPTED)
+
+
+class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    include_obfuscation: bool | None = None  # padding against observers of the wire; not needed
+
+
+class Reasoning(Struct, frozen=True, forbid_unknown_fields=True):
+    effort: str | None = None
+    # A model that shows its thinking shows it whatever is asked for here.
+    summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | None = None  # its old name
+    mode: Literal["standard"] | None = None  # the other has another price
+    context: Literal["auto", "current_turn"] | None = None
+
+
+class PlainText(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
+    pass
+
+
+class JsonObject(Struct, frozen=True, tag="json_object", forbid_unknown_fields=True):
+    pass
+
+
+class JsonSchema(Struct, frozen=True, tag="json_schema", kw_only=True, forbid_unknown_fields=True):
+    name: str
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Text(Struct, frozen=True, forbid_unknown_fields=True):
+    format: PlainText | JsonObject | JsonSchema | None = None
+    verbosity: str | None = None
+
+
+class PromptCacheOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What Parley passes on of them; there is no response of before to compare with."""
+
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: str | None = None
+
+
+class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """OpenAI's request. `None` (or null) is as good as absent."""
+
+    model: Name
+    input: str | tuple[Raw, ...]
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_output_tokens: Positive | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    tools: tuple[Raw, ...] | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: Positive | None = None  # of the vendor's own tools, and none are called here
+    text: Text | None = None
+    reasoning: Reasoning | None = None
+    include: tuple[str, ...] | None = None
+    metadata: dict[str, str] | None = None  # for the caller: it comes back with the answer
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    prompt_cache_retention: str | None = None
+    service_tier: Literal["auto", "default"] | None = None  # the others have other prices
+    truncation: Literal["auto", "disabled"] | None = None
+    store: bool | None = None  # true is what OpenAI takes for granted; here nothing is kept
+    # Only to be refused, each with what to do instead.
+    access_programs: Any = None
+    background: bool | None = None
+    background_options: Any = None
+    context_management: Any = None
+    conversation: Any = None
+    image: Any = None
+    moderation: Any = None
+    previous_response_id: Any = None
+    prompt: Any = None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        return bool(self.top_logprobs) or LOGPROBS in (self.include or ())
+
+
+_decoder = msgspec.json.Decoder(CreateResponse)
+
+
+def parse(body: bytes) -> CreateResponse:
+    """Return the request in `body`, or raise an error that names the field."""
+    asked = decode(_decoder, body)
+    for name, instead in UNSUPPORTED.items():
+        if getattr(asked, name) not in (None, False):
+            raise UnsupportedParameter(f"`{name}` is not supported. {instead}", param=name)
+    if asked.truncation == "auto":
+        raise UnsupportedParameter(
+            "Parley leaves nothing out of a conversation: `truncation` is `disabled`.",
+            param="truncation",
+        )
+    if asked.stream_options is not None and not asked.stream:
+        raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
+    for wanted in asked.include or ():
+        if wanted not in INCLUDABLE:
+            raise UnsupportedParameter(f"Parley cannot include `{wanted}`.", param="include")
+    return asked
