@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
+from llm import thoughts
 from llm.tools import calls as tool_calls
-from llm.types import Delta, Event, Finished, KeptAnswer, Started
+from llm.types import Delta, Event, Finished, KeptAnswer, Started, Thought
 
 LARGEST = 1_000_000  # bytes of an answer that is kept
 
@@ -32,6 +33,7 @@ def answer_of(events: Sequence[Event], *, is_streamed: bool) -> KeptAnswer | Non
         usage=finished.usage,
         is_estimated=finished.is_estimated,
         cost_usd=finished.cost_usd,
+        stop_sequence=finished.stop_sequence,
         kept_at=time.time(),
     )
 
@@ -56,6 +58,16 @@ def joined(deltas: Sequence[Delta]) -> Delta:
         tool_calls=tuple([call for delta in deltas for call in delta.tool_calls]),
         reasoning="".join([delta.reasoning for delta in deltas]),
         raw=None if None in raw else b"".join(filter(None, raw)),
+        thoughts=_thoughts(deltas),
+    )
+
+
+def _thoughts(deltas: Sequence[Delta]) -> tuple[Thought, ...]:
+    """Return all thinking in whole thoughts, where any of it has to be told apart."""
+    if not any(delta.thoughts for delta in deltas):
+        return ()
+    return thoughts.joined(
+        thought for delta in deltas for thought in delta.thoughts or (Thought(delta.reasoning),)
     )
 
 

@@ -31,6 +31,7 @@ async def replay(
         usage=found.usage,
         is_estimated=found.is_estimated,
         cost_usd=metering.NO_COST,
+        stop_sequence=found.stop_sequence,
     )
 
 

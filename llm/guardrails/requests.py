@@ -15,7 +15,15 @@ from llm.guardrails.placeholders import Placeholders
 from llm.guardrails.rules import Rule
 from llm.guardrails.scan import Budget, Hit, Place, places, scan
 from llm.models.guardrails import CheckName
-from llm.types import Call, ChatRequest, FunctionCall, Message, TextPart, ToolCall
+from llm.types import (
+    Call,
+    ChatRequest,
+    ForAnthropic,
+    FunctionCall,
+    Message,
+    TextPart,
+    ToolCall,
+)
 
 DEEPEST = 100  # levels of JSON that is read as such
 MODERATED = ("user", "tool")  # who is moderated; staff and models are not on trial
@@ -155,9 +163,18 @@ def _message(message: Message, change: Callable[[str, str], str]) -> Message:
     calls = message.tool_calls
     if calls:
         calls = tuple([_tool_call(call, told) for call in calls])
-    if content == message.content and calls == message.tool_calls:
+    own = _unchanged_thoughts(message.anthropic, told)
+    if (content, calls, own) == (message.content, message.tool_calls, message.anthropic):
         return message
-    return replace(message, content=content, tool_calls=calls)
+    return replace(message, content=content, tool_calls=calls, anthropic=own)
+
+
+def _unchanged_thoughts(own: ForAnthropic | None, change: Change) -> ForAnthropic | None:
+    """Return it without the thoughts that would be changed: their signatures were good no more."""
+    if own is None or not own.thoughts:
+        return own
+    kept = [thought for thought in own.thoughts if change(thought.text) == thought.text]
+    return replace(own, thoughts=tuple(kept))
 
 
 def _tool_call(call: ToolCall, change: Change) -> ToolCall:

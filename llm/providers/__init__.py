@@ -36,6 +36,8 @@ UNTAKEN: dict[str, Callable[[ChatRequest], Untaken | None]] = {
 
 def untaken(kind: str, request: ChatRequest) -> Untaken | None:
     """Return a parameter that providers of the kind would drop; `None`: they honour them all."""
+    if request.anthropic and kind != ProviderKind.ANTHROPIC:
+        return Untaken(next(iter(request.anthropic)), "It needs a model at Anthropic.")
     check = UNTAKEN.get(kind)
     return check(request) if check else None
 

@@ -1,6 +1,6 @@
 """A conversation in Anthropic's words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -8,9 +8,23 @@ import msgspec
 from llm.errors import RequestRefused
 from llm.providers import anthropic_parameters
 from llm.providers.base import Deployment
-from llm.types import ChatRequest, FunctionDefinition, ImagePart, Message, TextPart, Tool
+from llm.types import (
+    ChatRequest,
+    ForAnthropic,
+    FunctionDefinition,
+    ImagePart,
+    Message,
+    TextPart,
+    Thought,
+    Tool,
+)
 
 Block = dict[str, Any]
+Marks = Mapping[int, Block]  # what is for the vendor's cache, by the number of the part
+
+NOTHING = ForAnthropic()
+NO_MARKS: Marks = {}
+INSTRUCTIONS = ("system", "developer")
 
 TOOL_CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 HIGHEST_TEMPERATURE = 1.0  # OpenAI's goes to 2
@@ -39,7 +53,8 @@ def encode(request: ChatRequest, deployment: Deployment) -> bytes:
         body["top_p"] = request.top_p
     if request.stop:
         body["stop_sequences"] = request.stop
-    body |= anthropic_parameters.translated(request.extra)
+    own = request.extra | request.anthropic_hints | request.anthropic
+    body |= anthropic_parameters.translated(own)
     if wanted := _output_format(request.response_format):
         body["output_config"] = {**body.get("output_config", {}), "format": wanted}
     return _encode(body | _tools(request))
@@ -51,17 +66,21 @@ def json_tool(request: ChatRequest) -> str | None:
     return JSON_TOOL if wanted.get("type") == "json_object" else None
 
 
-def _system(messages: Iterable[Message]) -> str:
-    """Return all instructions as one text: the API has one place for them."""
-    texts = [_text(message) for message in messages if message.role in ("system", "developer")]
-    return "\n\n".join(text for text in texts if text)
+def _system(messages: Iterable[Message]) -> str | list[Block]:
+    """Return all instructions in the API's one place for them: a text, or blocks with marks."""
+    said = [message for message in messages if message.role in INSTRUCTIONS]
+    if any(_own(message).cache_control for message in said):
+        return [
+            block for message in said for block in _content(message, _own(message).cache_control)
+        ]
+    return "\n\n".join(text for message in said if (text := _text(message)))
 
 
 def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
     """Return the turns; neighbours of one role become one, as results of parallel tools must."""
     turns: list[dict[str, Any]] = []
     for message in messages:
-        if message.role in ("system", "developer"):
+        if message.role in INSTRUCTIONS:
             continue
         role = "assistant" if message.role == "assistant" else "user"
         blocks = _blocks(message)
@@ -73,29 +92,65 @@ def _messages(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 
 def _blocks(message: Message) -> list[Block]:
+    own = _own(message)
     if message.role == "tool":
-        result = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-        return [{**result, "content": _content(message)}]
-    return _content(message) + [
-        {
-            "type": "tool_use",
-            "id": call.id,
-            "name": call.function.name,
-            "input": _arguments(call.function.arguments),
-        }
-        for call in message.tool_calls or ()
-    ]
+        result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+        result["content"] = _content(message, NO_MARKS)
+        if own.is_error:
+            result["is_error"] = True
+        return [_marked(result, own.cache_control.get(0))]
+    # An unsigned thought is another vendor's, and would be refused.
+    thoughts = [_thought(one) for one in own.thoughts if one.signature or one.hidden]
+    return thoughts + _content(message, own.cache_control) + _tool_uses(message, own.cache_control)
 
 
-def _content(message: Message) -> list[Block]:
+def _content(message: Message, marks: Marks) -> list[Block]:
     """Return text and pictures; empty texts are left out, for the API refuses them."""
-    if isinstance(message.content, str):
-        return [{"type": "text", "text": message.content}] if message.content else []
     return [
-        _image(part) if isinstance(part, ImagePart) else {"type": "text", "text": part.text}
-        for part in message.content or ()
+        _marked(_image(part) if isinstance(part, ImagePart) else _words(part), marks.get(number))
+        for number, part in enumerate(_parts(message))
         if isinstance(part, ImagePart) or part.text
     ]
+
+
+def _tool_uses(message: Message, marks: Marks) -> list[Block]:
+    return [
+        _marked(
+            {
+                "type": "tool_use",
+                "id": call.id,
+                "name": call.function.name,
+                "input": _arguments(call.function.arguments),
+            },
+            marks.get(number),
+        )
+        for number, call in enumerate(message.tool_calls or (), start=len(_parts(message)))
+    ]
+
+
+def _parts(message: Message) -> Sequence[TextPart | ImagePart]:
+    """Return the content's parts; a plain text is one."""
+    if isinstance(message.content, str):
+        return (TextPart(message.content),)
+    return message.content or ()
+
+
+def _own(message: Message) -> ForAnthropic:
+    return message.anthropic or NOTHING
+
+
+def _marked(block: Block, mark: Block | None) -> Block:
+    return {**block, "cache_control": mark} if mark else block
+
+
+def _words(part: TextPart) -> Block:
+    return {"type": "text", "text": part.text}
+
+
+def _thought(thought: Thought) -> Block:
+    if thought.hidden:
+        return {"type": "redacted_thinking", "data": thought.hidden}
+    return {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
 
 
 def _image(part: ImagePart) -> Block:
@@ -142,7 +197,7 @@ def _tool(tool: Tool) -> Block:
         block["description"] = function.description
     if function.strict:
         block["strict"] = True
-    return block
+    return block | (tool.anthropic or {})
 
 
 def _tool_choice(request: ChatRequest) -> Block:

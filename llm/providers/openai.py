@@ -12,7 +12,14 @@ from urllib.parse import quote, urlencode
 import msgspec
 from openai import AsyncAzureOpenAI, AsyncOpenAI
 
-from llm.providers import http, listing, openai_embeddings, openai_moderation, relay
+from llm.providers import (
+    http,
+    listing,
+    openai_embeddings,
+    openai_messages,
+    openai_moderation,
+    relay,
+)
 from llm.providers.base import Connection, Deployment, Vectors, Verdict
 from llm.providers.openai_stream import ChunkReader
 from llm.providers.openai_wire import whole_answer
@@ -121,7 +128,7 @@ class OpenAIProvider:
         body: dict[str, Any] = {
             **request.extra,
             "model": deployment.model,
-            "messages": request.messages,
+            "messages": openai_messages.messages(request.messages),
         }
         for name in PLAIN:
             value = getattr(request, name)
@@ -132,7 +139,7 @@ class OpenAIProvider:
         if request.stop:
             body["stop"] = request.stop
         if request.tools:
-            body["tools"] = request.tools
+            body["tools"] = openai_messages.tools(request.tools)
         if request.stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}
