@@ -14,6 +14,7 @@ what is booked where a vendor reports nothing; its report replaces the estimate 
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import ExtensionFileLoader, PathFinder
 from typing import Any, NamedTuple, Protocol
@@ -48,6 +49,10 @@ SLOWEST = 0.05  # the weight of a report when many have been seen
 class Encoding(Protocol):
     def count(self, text: str) -> int:
         """Return the tokens; words that mean something to a model are taken as plain text."""
+        ...
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Return the text; raise `ValueError` where the ids begin or end within a character."""
         ...
 
 
@@ -90,6 +95,11 @@ async def measure_soon(request: ChatRequest, model: str) -> Counted:
     # Tools and schemas are put to the model in the vendor's own words.
     is_only_words = not (pictures or request.tools or request.response_format)
     return Counted(words, pictures, is_only_words)
+
+
+def decode(token_ids: Sequence[int], encoding: str) -> str:
+    """Return the text of ordinary token ids; raise `ValueError` where they do not make one."""
+    return _encoding(encoding).decode(token_ids)
 
 
 def learn(model: str, counted: int, reported: int) -> None:
@@ -168,6 +178,8 @@ def _add_words(message: Message, words: list[str]) -> int:
         words.append(message.name)
     for call in message.tool_calls or ():
         words += (call.function.name, call.function.arguments)
+    if message.anthropic is not None:
+        words += [thought.text for thought in message.anthropic.thoughts]
     return images * PER_IMAGE
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from asgiref.sync import sync_to_async
@@ -10,17 +10,18 @@ from asgiref.sync import sync_to_async
 from billing.ledger import Settlement
 from billing.pricing import TokenUsage
 from core.errors import InvalidRequest
-from llm import tokens
+from llm import guardrails, limits, tokens
 from llm.attempts import retrying
 from llm.attempts.retrying import Turn
 from llm.embeddings import shared
 from llm.embeddings.shared import MOST_INPUTS, MOST_TOKENS, Embedded, Part
+from llm.guardrails.requests import texts_of
 from llm.providers.base import Embedder
 from llm.routing import inputs, routes
 from llm.routing.routes import Route
-from llm.types import Call
+from llm.types import Call, ChatRequest, Finished, Message, Started
 
-__all__ = ["Embeddings", "embed"]
+__all__ = ["Embeddings", "ask", "embed"]
 
 AT_ONCE = 4  # vendor calls for one caller
 
@@ -35,7 +36,46 @@ class Embeddings:
     usage: TokenUsage
     is_estimated: bool
     cost_usd: Decimal | None  # None: the model has no price
-    model: str  # as the vendor names what it served
+    started: Started  # the first of the vendor calls that were made
+
+    @property
+    def model(self) -> str:
+        """How the vendor names what it served."""
+        return self.started.model
+
+    @property
+    def finished(self) -> Finished:
+        """What all vendor calls took together."""
+        return Finished(
+            finish_reason="stop",
+            usage=self.usage,
+            is_estimated=self.is_estimated,
+            cost_usd=self.cost_usd,
+        )
+
+
+async def ask(
+    texts: Sequence[str], *, model: str, call: Call, dimensions: int | None = None
+) -> Embeddings:
+    """Do what `embed` does for a caller of Parley: within limits, and past the guardrails.
+
+    To both, a text is a message of a user. What they replace in it is not in its vector. Raises
+    `LimitExceeded`, `Blocked` and `Unavailable` as well.
+    """
+    _check(texts, dimensions)
+    await routes.find(model, call.principal)  # who may not ask for it takes nothing of a limit
+    messages = tuple([Message("user", text) for text in texts])
+    request = ChatRequest(model=model, messages=messages, max_tokens=0)
+    admission = await limits.admit(request, call)
+    finished: Finished | None = None
+    try:
+        request = await guardrails.check_request(request, call)
+        allowed = [text.text for text in texts_of(request)]
+        made = await embed(allowed, model=model, call=call, dimensions=dimensions)
+        finished = made.finished
+        return replace(made, started=admission.mark(made.started))
+    finally:
+        await admission.release(finished)
 
 
 async def embed(
@@ -119,5 +159,5 @@ def _joined(parts: Sequence[Embedded]) -> Embeddings:
         usage=TokenUsage(input_tokens=sum(bill.usage.total_input for bill in bills)),
         is_estimated=any(bill.is_estimated for bill in bills),
         cost_usd=None if None in costs else sum((cost or Decimal(0) for cost in costs), Decimal(0)),
-        model=parts[0].model,
+        started=parts[0].started,
     )

@@ -21,7 +21,7 @@ from llm.errors import ContentFiltered, ContextTooLong, RequestRefused
 from llm.metering import Meter
 from llm.providers import Deployment, Provider
 from llm.providers.base import Embedder, Vectors
-from llm.types import Call, End, Finished
+from llm.types import Call, End, Finished, Started
 
 WAIT = 0.005  # seconds for others to come along
 MOST_INPUTS = 2048  # texts in a call to OpenAI; others take no fewer tokens
@@ -46,8 +46,8 @@ class Embedded:
     """The vectors of a part, and its share of the cost."""
 
     vectors: tuple[Sequence[float], ...]
+    started: Started  # who made them, and for whom it is booked
     finished: Finished
-    model: str
     meter: Meter
 
 
@@ -171,7 +171,12 @@ async def _ask(key: Key, held: dict[Share, Meter]) -> None:
     for (share, meter), bill in zip(held.items(), bills, strict=True):
         own = tuple(islice(vectors, len(share.part.texts)))
         if bill is not None and not share.made.done():
-            share.made.set_result(Embedded(own, bill, made.model or deployment.model, meter))
+            started = Started(
+                usage_id=meter.usage_id,
+                provider=deployment.provider,
+                model=made.model or deployment.model,
+            )
+            share.made.set_result(Embedded(own, started, bill, meter))
 
 
 def _ends(made: Vectors, tokens: Sequence[int]) -> list[End]:

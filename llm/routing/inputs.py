@@ -7,6 +7,7 @@ from core.errors import InvalidRequest
 from llm.errors import ContextTooLong
 from llm.models import StepRole, Strategy
 from llm.providers import can
+from llm.providers.base import Embedder, Moderator
 from llm.routing.fitting import Candidate, Fitting, Lack
 from llm.routing.plan import (
     NO_PRICES,
@@ -23,6 +24,8 @@ from llm.types import Call
 
 # How many tokens all texts have together for a model, and how many the longest one has.
 Count = Callable[[str], tuple[int, int]]
+
+LACKS: dict[type, str] = {Embedder: "it makes no embeddings", Moderator: "it does not moderate"}
 
 _random = Random()  # noqa: S311 - it draws lots, not secrets
 
@@ -41,7 +44,9 @@ async def plan_for(route: Route, call: Call, count: Count, ability: type) -> Pla
         and can(step.deployment.connections[0].kind, ability)
     ]
     if not steps:
-        raise InvalidRequest(f"{route.alias} cannot be asked for that.", param="model")
+        raise InvalidRequest(
+            f"{route.alias} cannot be asked for that: {LACKS[ability]}.", param="model"
+        )
     candidates = [_measured(step, *count(step.deployment.model)) for step in steps]
     ranked = shortlist(candidates, route, await _facts(route, candidates)).ranked
     if not ranked:
