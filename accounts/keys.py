@@ -166,6 +166,18 @@ def _load(key_hash: str) -> Principal:
     key = ApiKey.objects.usable().select_related("user").filter(is_its).first()
     if key is None:
         raise InvalidApiKey("This is not a valid API key, or it has expired or been revoked.")
+    return _principal(key)
+
+
+def principal_by_id(api_key_id: int) -> Principal:
+    """Return who called with a key, for work that goes on without it; raise `InvalidApiKey`."""
+    key = ApiKey.objects.usable().select_related("user").filter(pk=api_key_id).first()
+    if key is None:
+        raise InvalidApiKey("The key has expired or been revoked.")
+    return _principal(key)
+
+
+def _principal(key: ApiKey) -> Principal:
     return Principal(
         organization_id=key.organization_id,
         user_id=key.user_id,
