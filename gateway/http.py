@@ -49,7 +49,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         self.ip = address.of_scope(scope)
         refusal = await self._sign_in()
         try:
-            body = await _read(receive, is_kept=refusal is None)
+            body = await self.read_body(receive, is_kept=refusal is None)
         except ClientLeft:
             return
         except AppError as error:
@@ -58,6 +58,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             await self._refuse(refusal)
             return
         await self._answer_while_present(body, receive)
+
+    async def read_body(self, receive: Receive, *, is_kept: bool) -> bytes:
+        """Return the body; what is not to be kept is read to its end all the same."""
+        return await _read(receive, is_kept=is_kept)
 
     async def handle(self, body: bytes) -> None:
         """Answer the request of `self.principal`; an `AppError` becomes the answer."""
