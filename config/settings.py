@@ -198,6 +198,11 @@ if IS_PRODUCTION:
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     }
+# What programs upload for their batches, and what comes of it. No URL leads here: `gateway.files`
+# hands it out, to whom it belongs.
+MEDIA_ROOT = DATA_DIR / "files"
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 LOGGING = logging.configure(
     as_json=env.bool("PARLEY_LOG_JSON", IS_PRODUCTION),
     level=env.str("PARLEY_LOG_LEVEL", "INFO", validate=environment.log_level),
@@ -237,6 +242,13 @@ PRICE_CHANGE_ACCEPTED_PERCENT = env.float(
     "PARLEY_PRICE_CHANGE_ACCEPTED_PERCENT", 0.0, validate=environment.not_negative
 )
 MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000, validate=environment.at_least_one)
+MAX_FILE_BYTES = env.int("PARLEY_MAX_FILE_BYTES", 100_000_000, validate=environment.at_least_one)
+# All files of an organization together.
+MAX_FILES_BYTES = env.int(
+    "PARLEY_MAX_FILES_BYTES", 10_000_000_000, validate=environment.at_least_one
+)
+# Files, and the lines of batches that came from them, are kept so long.
+FILE_DAYS = env.int("PARLEY_FILE_DAYS", 30, validate=environment.at_least_one)
 CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_negative)
 # What guardrails have decided is shown so long.
 GUARDRAIL_DAYS = env.int("PARLEY_GUARDRAIL_DAYS", 90, validate=environment.at_least_one)
