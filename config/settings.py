@@ -242,6 +242,10 @@ PRICE_CHANGE_ACCEPTED_PERCENT = env.float(
     "PARLEY_PRICE_CHANGE_ACCEPTED_PERCENT", 0.0, validate=environment.not_negative
 )
 MAX_BODY_BYTES = env.int("PARLEY_MAX_BODY_BYTES", 4_000_000, validate=environment.at_least_one)
+# An answer whose client has left is taken to its end, where the key says so, for at most so long.
+DRAIN_SECONDS = env.float("PARLEY_DRAIN_SECONDS", 300.0, validate=environment.above_zero)
+# A stream that is silent for so long sends a comment, so that no proxy takes it for dead.
+KEEP_ALIVE_SECONDS = env.float("PARLEY_KEEP_ALIVE_SECONDS", 15.0, validate=environment.above_zero)
 MAX_FILE_BYTES = env.int("PARLEY_MAX_FILE_BYTES", 100_000_000, validate=environment.at_least_one)
 # All files of an organization together.
 MAX_FILES_BYTES = env.int(

@@ -5,25 +5,39 @@ from collections.abc import AsyncGenerator
 
 from core import request_id
 from core.errors import InvalidRequest
-from gateway import cache_control, tags
+from gateway import cache_control, extensions, tags
+from gateway.extensions import Extensions
 from gateway.http import ApiConsumer
-from llm.types import Call, Event, Started
+from llm.types import Call, Event, PromptUsed, RoutingWish, Started
+from prompts.services import RenderedPrompt
 
+ANYBODY = RoutingWish()
 SURFACE = "api"
 TASK_HEADER = "X-Parley-Task"
 TASK = re.compile(r"[A-Za-z0-9_-]{0,50}")
 
 
-def call_of(consumer: ApiConsumer) -> Call:
-    """Return the call that the request's headers describe; raise `InvalidRequest` by the header."""
+def call_of(
+    consumer: ApiConsumer,
+    said: Extensions = extensions.NONE,
+    prompt: RenderedPrompt | None = None,
+) -> Call:
+    """Return the call that the request describes; raise `InvalidRequest` by the header.
+
+    What the body says under `parley` holds; of a header that says it too, nothing is taken.
+    """
+    header = consumer.header
     return Call(
         principal=consumer.principal,
         surface=SURFACE,
         request_id=request_id.current(),
-        cache=cache_control.wish_of(consumer.header),
-        tags=tags.tags_of(consumer.header(b"x-parley-tags")),
-        task=_task(consumer.header(b"x-parley-task")),
+        prompt=PromptUsed(prompt.name, prompt.version, prompt.cache) if prompt else None,
+        cache=said.cache.wish() if said.cache else cache_control.wish_of(header),
+        tags=tags.tags_of(header(b"x-parley-tags")) if said.tags is None else said.unique_tags,
+        task=_task(header(b"x-parley-task")) if said.task is None else said.task,
         ip=consumer.ip,
+        routing=said.routing.wish() if said.routing else ANYBODY,
+        presence=consumer.presence,
     )
 
 

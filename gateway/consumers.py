@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from gateway import encoding, wire
+from gateway import encoding, extensions, wire
 from gateway.answer_headers import EVENT_STREAM, about, cost
 from gateway.calls import call_of, first
 from gateway.encoding import ChunkEncoder
@@ -21,10 +21,14 @@ class ChatCompletions(ApiConsumer):
     """`POST /v1/chat/completions`."""
 
     method = "POST"
+    scope_needed = "chat"
 
     async def handle(self, body: bytes) -> None:
         completion = wire.parse(body)
-        async with aclosing(service.stream(completion.as_request(), call_of(self))) as events:
+        said = completion.parley or extensions.NONE
+        prompt = await extensions.prompt_for(said, self.principal)
+        call = call_of(self, said, prompt)
+        async with aclosing(service.stream(completion.as_request(prompt), call)) as events:
             if completion.stream:
                 await self._stream(events, include_usage=completion.include_usage)
             else:
@@ -57,6 +61,7 @@ class ModelList(ApiConsumer):
     """`GET /v1/models`."""
 
     method = "GET"
+    scope_needed = "models"
 
     async def handle(self, body: bytes) -> None:
         offers = await service.models(self.principal)
@@ -68,6 +73,7 @@ class ModelDetail(ApiConsumer):
     """`GET /v1/models/{id}`."""
 
     method = "GET"
+    scope_needed = "models"
 
     async def handle(self, body: bytes) -> None:
         asked = self.scope["url_route"]["kwargs"]["model"]

@@ -18,12 +18,14 @@ from gateway import encoding, errors, rate_limits
 from gateway.errors import JSON, BodyTooLarge, Headers, InternalError, MethodNotAllowed
 from llm import limits
 from llm.limits import LimitExceeded, Refused
+from llm.types import Presence
 
 logger = structlog.get_logger(__name__)
 
 # A body that is too large is read and thrown away up to this many times the limit, because a
 # client that still sends when we hang up never sees the answer.
 PATIENCE = 4
+DRAIN = "drain"  # of `Principal.on_disconnect`
 
 
 class ClientLeft(Exception):
@@ -43,6 +45,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     principal: Principal
     ip: str  # of the client; "" where nobody can say
     is_started = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.presence = Presence()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.base_send = scope, send
@@ -71,7 +77,13 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         self, *, status: int = HTTPStatus.OK, headers: Headers | None = None
     ) -> None:
         self.is_started = True
-        await super().send_headers(status=status, headers=headers)
+        if not self.presence.has_left:
+            await super().send_headers(status=status, headers=headers)
+
+    async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
+        """Send a part of the answer; whoever has left is sent nothing more."""
+        if not self.presence.has_left:
+            await super().send_body(body, more_body=more_body)
 
     async def send_json(self, body: bytes, *headers: tuple[bytes, bytes]) -> None:
         """Answer with 200 and `body`."""
@@ -122,7 +134,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     async def _answer_while_present(self, body: bytes, receive: Receive) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in one
-        watcher = asyncio.create_task(_cancel_when_client_leaves(task, receive))
+        watcher = asyncio.create_task(self._end_when_client_leaves(task, receive))
         try:
             await self._answer(body)
         except asyncio.CancelledError:
@@ -131,6 +143,15 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             task.uncancel()
         finally:
             watcher.cancel()
+
+    async def _end_when_client_leaves(self, answer: "asyncio.Task[Any]", receive: Receive) -> None:
+        """Stop the answer at once; where the key says so, only if it takes too long to its end."""
+        while (await receive())["type"] != "http.disconnect":
+            continue
+        self.presence.has_left = True
+        if self.principal.on_disconnect == DRAIN:
+            await asyncio.sleep(settings.DRAIN_SECONDS)
+        answer.cancel()
 
     async def _answer(self, body: bytes) -> None:
         try:
@@ -160,12 +181,6 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         length = (b"content-length", b"%d" % len(body))
         await self.send_headers(status=status, headers=[*headers, length])
         await self.send_body(body)
-
-
-async def _cancel_when_client_leaves(answer: "asyncio.Task[Any]", receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
-    answer.cancel()
 
 
 async def _read(receive: Receive, *, is_kept: bool) -> bytes:

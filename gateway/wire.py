@@ -6,14 +6,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import InvalidRequest
+from gateway import extensions
 from gateway.errors import UnsupportedParameter
+from gateway.extensions import Extensions
 from gateway.validation import decode
 from llm.types import ChatRequest, Message, Tool
+from prompts.content import ModelSettings
+from prompts.services import RenderedPrompt
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
+NO_SETTINGS = ModelSettings()
 # Passed on as they are to vendors that speak OpenAI's API.
 EXTRA = (
     *("frequency_penalty", "logit_bias", "logprobs", "metadata", "modalities"),
@@ -40,7 +45,8 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. `None` (or null) is as good as absent."""
 
     model: Name
-    messages: Annotated[tuple[Message, ...], Meta(min_length=1)]
+    messages: tuple[Message, ...] | None = None
+    parley: Extensions | None = None  # not OpenAI's
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Positive | None = None
@@ -76,14 +82,20 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def as_request(self) -> ChatRequest:
-        """Return the request as the layers below know it."""
+    def as_request(self, prompt: RenderedPrompt | None = None) -> ChatRequest:
+        """Return the request as the layers below know it; the prompt's words come first.
+
+        What the prompt says of settings holds where the caller says nothing.
+        """
+        defaults = prompt.settings if prompt else NO_SETTINGS
+        max_tokens = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
+        temperature = self.temperature
         return ChatRequest(
             model=self.model,
-            messages=self.messages,
+            messages=(*(prompt.messages if prompt else ()), *(self.messages or ())),
             stream=bool(self.stream),
-            max_tokens=self.max_completion_tokens or self.max_tokens,
-            temperature=self.temperature,
+            max_tokens=max_tokens,
+            temperature=defaults.temperature if temperature is None else temperature,
             top_p=self.top_p,
             stop=(self.stop,) if isinstance(self.stop, str) else self.stop or (),
             seed=self.seed,
@@ -115,7 +127,10 @@ def _check(completion: Completion) -> None:
         raise UnsupportedParameter("Parley gives one answer: `n` must be 1.", param="n")
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
-    for index, message in enumerate(completion.messages):
+    extensions.check(completion.parley or extensions.NONE)
+    if not completion.messages and not (completion.parley and completion.parley.prompt):
+        raise InvalidRequest("`messages` is missing or empty.", param="messages")
+    for index, message in enumerate(completion.messages or ()):
         if message.role == "tool" and not message.tool_call_id:
             param = f"messages[{index}].tool_call_id"
             raise InvalidRequest(f"`{param}` is missing: which call does it answer?", param=param)

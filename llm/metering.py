@@ -35,6 +35,7 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
 LONGEST_NAME = 200  # characters
+CALLER_LEFT = "CallerLeft"  # of a stopped attempt, and of one that was taken to its end all the same
 # Of the service tiers that can be asked for: the ordinary one, and what leaves it to the vendor.
 ORDINARY_ASKED = ("default", "standard", "standard_only")
 ANY_ASKED = (None, "auto")
@@ -151,6 +152,10 @@ class Meter:
         """Remember that the caller wants no more; what was produced is to be paid."""
         self._outcome = Outcome.STOPPED
         self._error_class = ""
+
+    def caller_left(self) -> None:
+        """Remember that nobody has seen the end of the answer, whether it was made or not."""
+        self._error_class = self._error_class or CALLER_LEFT
 
     async def settle(self) -> Finished | None:
         """Book what the attempt cost; return the end of the answer if there is one.

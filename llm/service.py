@@ -37,7 +37,7 @@ async def stream(request: ChatRequest, call: Call) -> AsyncGenerator[Event, None
     Closing the generator stops the model and settles what it has produced.
     """
     guard.check(request)
-    route = await routes.find(request.model, call.principal)
+    route = routes.narrowed(await routes.find(request.model, call.principal), call.routing)
     admission = await limits.admit(request, call)
     finished: Finished | None = None
     try:

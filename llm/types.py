@@ -114,6 +114,25 @@ class CacheWish(Struct, frozen=True, kw_only=True):
     only_if_cached: bool = False  # rather no answer than a new one
 
 
+class RoutingWish(Struct, frozen=True, kw_only=True):
+    """Who may answer, of those behind the name asked for: as `provider` or `provider/model`."""
+
+    only: tuple[str, ...] = ()  # empty: all
+    ignore: tuple[str, ...] = ()
+
+    def allows(self, provider: str, model: str) -> bool:
+        names = {provider, f"{provider}/{model}"}
+        return not names.intersection(self.ignore) and (
+            not self.only or not names.isdisjoint(self.only)
+        )
+
+
+class Presence(Struct):
+    """Whether the caller is still there; the edge that serves it says so."""
+
+    has_left: bool = False
+
+
 class PromptCache(Struct, frozen=True, kw_only=True):
     """What staff have set for the answers to a prompt."""
 
@@ -142,6 +161,8 @@ class Call(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()  # by which the caller sorts what is spent
     task: str = ""  # what the answer is for ("classify", "extract"); a route may prefer by it
     ip: str = ""  # of the caller, where an edge knows it
+    routing: RoutingWish = RoutingWish()
+    presence: Presence = field(default_factory=Presence)
 
 
 class RateLimit(Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ class LabelKey(NamedTuple):
     organization_id: int
     name: str
     label: str
+    number: int | None = None  # of a version; it counts instead of the label
 
 
 def create_prompt(*, organization: Organization, name: str, description: str = "") -> Prompt:
@@ -128,11 +129,15 @@ async def render_for_call(
     organization_id: int,
     name: str,
     label: str = PRODUCTION,
+    number: int | None = None,
     variables: Mapping[str, Any] = NONE,
     context: Mapping[str, Any] = NONE,
 ) -> RenderedPrompt:
-    """Return the words of the version that carried the label within the last second."""
-    labelled = await _labelled.get(LabelKey(organization_id, name, label))
+    """Return the words of the version that carried the label within the last second.
+
+    A `number` asks for that version, whatever label it carries.
+    """
+    labelled = await _labelled.get(LabelKey(organization_id, name, label, number))
     return labelled.render(variables, context)
 
 
@@ -160,13 +165,33 @@ class _Labelled:
 
 
 def _load(key: LabelKey) -> _Labelled:
+    if key.number is not None:
+        return _load_numbered(key)
     labels = PromptLabel.objects.filter(
         prompt__organization_id=key.organization_id, prompt__name=key.name, name=key.label
     )
     label = labels.select_related("prompt").first()
     if label is None:
-        raise PromptNotFound(f"There is no prompt “{key.name}” with the label “{key.label}”.")
+        raise _not_found(key, f"with the label “{key.label}”", param="label")
     return _Labelled(_compiled(label.version_id), _cache_of(label.prompt))
+
+
+def _load_numbered(key: LabelKey) -> _Labelled:
+    versions = PromptVersion.objects.filter(
+        prompt__organization_id=key.organization_id, prompt__name=key.name, number=key.number
+    )
+    version = versions.select_related("prompt").first()
+    if version is None:
+        raise _not_found(key, f"with a version {key.number}", param="version")
+    return _Labelled(_compiled(version.pk), _cache_of(version.prompt))
+
+
+def _not_found(key: LabelKey, lacking: str, *, param: str) -> PromptNotFound:
+    """Return the error that says what there is not: the prompt itself, or a part of it."""
+    prompts = Prompt.objects.filter(organization_id=key.organization_id, name=key.name)
+    return PromptNotFound(
+        f"There is no prompt “{key.name}” {lacking}.", param=param if prompts.exists() else "name"
+    )
 
 
 def _cache_of(prompt: Prompt) -> PromptCache:

@@ -85,6 +85,8 @@ class Attempt:
                 await self.answer.aclose()
         finally:
             self._turn.ticket.ended(error)
+            if self._call.presence.has_left:
+                self.meter.caller_left()
             self.finished = await self.meter.settle()
 
     async def __aenter__(self) -> Self:

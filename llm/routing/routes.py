@@ -7,7 +7,7 @@ in no route can be asked for by nobody. A key may narrow this down to names of i
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -15,10 +15,11 @@ from django.db.models import Prefetch
 
 from accounts.principal import Principal
 from core.cached import Cached
+from core.errors import InvalidRequest
 from llm import credentials, models, tokens
 from llm.errors import ModelNotFound
 from llm.providers import Deployment, Timeouts
-from llm.types import ModelOffer
+from llm.types import ModelOffer, RoutingWish
 
 STEPS = Prefetch("steps", models.RouteDeployment.objects.order_by("position", "pk"))
 
@@ -96,6 +97,20 @@ async def offers(principal: Principal) -> list[ModelOffer]:
         for route in routes.by_alias.values()
         if route.steps and route.is_listed and route.is_open_to(principal)
     ]
+
+
+def narrowed(route: Route, wish: RoutingWish) -> Route:
+    """Return the route with those alone whom the caller allows; raise where nobody is left."""
+    if not (wish.only or wish.ignore):
+        return route
+    steps = tuple(
+        step for step in route.steps if wish.allows(step.deployment.provider, step.deployment.model)
+    )
+    if not steps:
+        raise InvalidRequest(
+            f"Nobody is left who may answer for {route.alias}.", param="parley.routing"
+        )
+    return replace(route, steps=steps)
 
 
 def forget() -> None:

@@ -1,0 +1,107 @@
+"""What a call may say beside OpenAI's parameters: the key `parley` of its body."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from accounts.principal import Principal
+from billing.tags import MOST_TAGS, RULE, is_tag
+from core.errors import AppError, InvalidRequest, own
+from gateway.cache_control import LONGEST
+from llm.types import CacheMode, CacheWish, RoutingWish
+from prompts.models import PRODUCTION
+from prompts.services import RenderedPrompt, render_for_call
+
+MOST_NAMES = 50  # of who may answer
+
+Name = Annotated[str, Meta(min_length=1, max_length=400)]  # `provider` or `provider/model`
+Names = Annotated[tuple[Name, ...], Meta(max_length=MOST_NAMES)]
+Seconds = Annotated[int, Meta(ge=0, le=LONGEST)]
+Task = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,50}\Z")]
+
+
+class PromptWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Words that staff keep, put before the caller's own."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,100}\Z")]
+    label: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,49}\Z")] | None = None
+    version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    variables: dict[str, Any] = {}
+
+
+class Caching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    mode: CacheMode = "on"
+    ttl: Seconds | None = None
+    max_age: Seconds | None = None
+    only_if_cached: bool = False
+
+    def wish(self) -> CacheWish:
+        return CacheWish(
+            mode=self.mode,
+            seconds=self.ttl,
+            max_age=self.max_age,
+            only_if_cached=self.only_if_cached,
+        )
+
+
+class Routing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    only: Names = ()
+    ignore: Names = ()
+
+    def wish(self) -> RoutingWish:
+        return RoutingWish(only=self.only, ignore=self.ignore)
+
+
+class Extensions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is `None` is as the headers say it, or as for every call."""
+
+    prompt: PromptWish | None = None
+    cache: Caching | None = None
+    tags: tuple[str, ...] | None = None
+    task: Task | None = None
+    routing: Routing | None = None
+
+    @property
+    def unique_tags(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.tags or ()))
+
+
+NONE = Extensions()
+
+
+def check(said: Extensions) -> None:
+    """Refuse what the types cannot tell, with `InvalidRequest`."""
+    tags = said.tags or ()
+    if len(tags) > MOST_TAGS or not all(map(is_tag, tags)):
+        raise InvalidRequest(
+            f"`parley.tags` takes up to {MOST_TAGS} tags; a tag has {RULE}.", param="parley.tags"
+        )
+    prompt = said.prompt
+    if prompt is not None and prompt.label is not None and prompt.version is not None:
+        raise InvalidRequest(
+            "`parley.prompt` takes a label or a version, not both.", param="parley.prompt.version"
+        )
+
+
+async def prompt_for(said: Extensions, principal: Principal) -> RenderedPrompt | None:
+    """Return the words of the prompt that is asked for; an error names the field it is about."""
+    wish = said.prompt
+    if wish is None:
+        return None
+    try:
+        return await render_for_call(
+            organization_id=principal.organization_id,
+            name=wish.name,
+            label=wish.label or PRODUCTION,
+            number=wish.version,
+            variables=wish.variables,
+        )
+    except AppError as error:
+        raise _placed(error) from error
+
+
+def _placed(error: AppError) -> AppError:
+    """Return the error as one about this call's body; what was raised may be told to others too."""
+    twin = own(error)
+    twin.param = ".".join(filter(None, ("parley.prompt", error.param)))
+    return twin

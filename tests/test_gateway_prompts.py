@@ -1,0 +1,211 @@
+"""The key `parley` of a body: prompts by name, the cache, tags, tasks and who may answer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from accounts.models import Organization
+from billing.models import UsageRecord
+from prompts import services
+from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
+from prompts.models import Prompt
+from tests.gateway import MESSAGES, Program, eventually, frames, program, record
+from tests.servers import Site
+from tests.vendor import Answer, FakeVendor
+
+pytestmark = pytest.mark.processes
+
+GREETING = {"name": "greeting", "variables": {"name": "Ada"}}
+
+
+@pytest.fixture
+def caller(site: Site, vendor: FakeVendor) -> Iterator[Program]:
+    with program(site, vendor) as running:
+        yield running
+
+
+@pytest.fixture
+def greeting(site: Site) -> Prompt:
+    """A prompt with two versions: the first is in production, the second is called `next`."""
+    prompt = services.create_prompt(organization=site.organization, name="greeting")
+    for label, text in (("production", "Greet {{ name }}."), ("next", "Hail {{ name }}!")):
+        content = PromptContent(
+            messages=(MessageTemplate(role="system", template=text),),
+            variables=(Variable(name="name"),),
+            settings=ModelSettings(temperature=0.2, max_tokens=50),
+        )
+        version = services.add_version(prompt=prompt, content=content)
+        services.move_label(prompt=prompt, number=version.number, name=label)
+    return prompt
+
+
+def join(caller: Program, spare: FakeVendor) -> None:
+    """Let a second vendor answer to the name too, and wait until the server has heard of it."""
+    spare.serve(caller.model)
+    marker = f"{caller.model}-too"
+    spare.serve(marker, model="another-model")
+    eventually(lambda: caller.http.get(f"/models/{marker}").is_success)
+
+
+def check(response: httpx2.Response, status: int, code: str, param: str) -> None:
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (status, code, param)
+    assert UsageRecord.objects.count() == 0
+
+
+@pytest.mark.usefixtures("greeting")
+def test_the_official_client_asks_with_a_prompt(caller: Program) -> None:
+    answer = caller.openai.chat.completions.create(
+        model=caller.model, messages=MESSAGES, extra_body={"parley": {"prompt": GREETING}}
+    )
+
+    assert answer.choices[0].message.content
+    sent = caller.vendor.requests[0].body
+    assert sent["messages"] == [{"role": "system", "content": "Greet Ada."}, *MESSAGES]
+    assert sent["temperature"] == 0.2
+    assert 50 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+    row = record()
+    assert (row.prompt_name, row.prompt_version) == ("greeting", 1)
+
+
+@pytest.mark.usefixtures("greeting")
+def test_the_callers_settings_come_before_the_prompts(caller: Program) -> None:
+    caller.post(temperature=0, max_tokens=7, parley={"prompt": GREETING})
+
+    sent = caller.vendor.requests[0].body
+    assert sent["temperature"] == 0
+    assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
+
+
+@pytest.mark.usefixtures("greeting")
+@pytest.mark.parametrize(
+    ("choice", "text"), [({"label": "next"}, "Hail Ada!"), ({"version": 1}, "Greet Ada.")]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_prompt_is_enough_without_messages(
+    caller: Program, choice: dict[str, Any], text: str, stream: bool
+) -> None:
+    asked = {"model": caller.model, "parley": {"prompt": GREETING | choice}, "stream": stream}
+
+    response = caller.http.post("/chat/completions", json=asked)
+
+    assert response.status_code == 200
+    assert not stream or frames(response)[-1] == "[DONE]"
+    sent = caller.vendor.requests[0].body
+    assert sent["messages"] == [{"role": "system", "content": text}]
+
+
+@pytest.mark.usefixtures("greeting")
+@pytest.mark.parametrize(
+    ("prompt", "status", "code", "param"),
+    [
+        ({"name": "nobody"}, 404, "prompt_not_found", "name"),
+        ({"name": "no/name"}, 400, "invalid_request", "name"),
+        ({**GREETING, "label": "never"}, 404, "prompt_not_found", "label"),
+        ({**GREETING, "version": 9}, 404, "prompt_not_found", "version"),
+        ({**GREETING, "version": 1, "label": "next"}, 400, "invalid_request", "version"),
+        ({"name": "greeting"}, 400, "prompt_variables_invalid", "variables"),
+        (
+            {"name": "greeting", "variables": {"name": "Ada", "age": 3}},
+            *(400, "prompt_variables_invalid", "variables"),
+        ),
+        ({**GREETING, "locale": "de"}, 400, "unknown_parameter", "locale"),
+    ],
+)
+def test_what_is_wrong_with_a_prompt_is_named(
+    caller: Program, prompt: dict[str, Any], status: int, code: str, param: str
+) -> None:
+    response = caller.post(parley={"prompt": prompt})
+
+    check(response, status, code, f"parley.prompt.{param}")
+    assert caller.vendor.requests == []
+
+
+def test_a_prompt_of_another_organization_does_not_exist(caller: Program) -> None:
+    other = Organization.objects.create(name="Other", slug="other")
+    prompt = services.create_prompt(organization=other, name="greeting")
+    content = PromptContent(messages=(MessageTemplate(role="system", template="Secret"),))
+    services.add_version(prompt=prompt, content=content)
+    services.move_label(prompt=prompt, number=1)
+
+    response = caller.post(parley={"prompt": {"name": "greeting"}})
+
+    check(response, 404, "prompt_not_found", "parley.prompt.name")
+
+
+def test_tags_and_cache_are_as_in_headers_and_hold_before_them(caller: Program) -> None:
+    caller.http.headers["X-Parley-Tags"] = "team:search"
+    caller.http.headers["X-Parley-Cache"] = "off"
+
+    results = [
+        caller.post(
+            temperature=0, parley={"tags": ["nightly", "nightly"], "cache": {"mode": "on"}}
+        ).headers["x-parley-cache"]
+        for _ in range(2)
+    ]
+    by_header = caller.post(temperature=0, parley={}).headers["x-parley-cache"]
+
+    assert [*results, by_header] == ["miss", "hit", "miss"]
+    tags = UsageRecord.objects.order_by("started_at").values_list("tags", flat=True)
+    assert list(tags) == [["nightly"], ["nightly"], ["team:search"]]
+
+
+def test_rather_no_answer_than_a_new_one(caller: Program) -> None:
+    response = caller.post(temperature=0, parley={"cache": {"only_if_cached": True}})
+
+    assert (response.status_code, response.json()["error"]["code"]) == (504, "not_cached")
+    assert caller.vendor.requests == []
+
+
+@pytest.mark.parametrize(
+    ("routing", "first", "second"),
+    [
+        ({"only": ["spare"]}, 0, 1),
+        ({"only": ["spare/vendor-model"]}, 0, 1),
+        ({"ignore": ["vendor/vendor-model"]}, 0, 1),
+        ({"only": ["spare", "vendor"], "ignore": ["spare"]}, 1, 0),
+        ({}, 1, 0),
+    ],
+)
+def test_a_caller_narrows_who_may_answer(
+    caller: Program, spare: FakeVendor, routing: dict[str, Any], first: int, second: int
+) -> None:
+    join(caller, spare)
+
+    response = caller.post(parley={"routing": routing})
+
+    assert response.status_code == 200
+    assert (len(caller.vendor.requests), len(spare.requests)) == (first, second)
+
+
+def test_no_fallback_goes_where_the_caller_does_not_want_it(
+    caller: Program, spare: FakeVendor
+) -> None:
+    join(caller, spare)
+    caller.vendor.script(Answer(status=400, error={"message": "no"}))
+
+    caller.post(parley={"routing": {"ignore": ["spare"]}})
+
+    assert spare.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "param"),
+    [
+        ({"routing": {"only": ["nobody"]}}, "invalid_request", "parley.routing"),
+        ({"routing": {"first": ["x"]}}, "unknown_parameter", "parley.routing.first"),
+        ({"tags": ["no tag"]}, "invalid_request", "parley.tags"),
+        ({"tags": "nightly"}, "invalid_request", "parley.tags"),
+        ({"task": "no task"}, "invalid_request", "parley.task"),
+        ({"cache": {"mode": "maybe"}}, "invalid_request", "parley.cache.mode"),
+        ({"cache": {"ttl": -1}}, "invalid_request", "parley.cache.ttl"),
+        ({"promt": {}}, "unknown_parameter", "parley.promt"),
+        ("x", "invalid_request", "parley"),
+    ],
+)
+def test_what_is_wrong_is_named(caller: Program, said: Any, code: str, param: str) -> None:
+    response = caller.post(parley=said)
+
+    check(response, 400, code, param)
