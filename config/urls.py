@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("chat.urls")),
     path("accounts/", include("accounts.urls")),
     path("usage/", include("billing.page_urls")),
+    path("keys/", include("gateway.page_urls")),
     path("api/", include("billing.urls")),
     path("api/", include("gateway.urls")),
     path("admin/login/", admin_sign_in),

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import keys
 from accounts.models import ApiKey, Membership, Organization, User
@@ -29,8 +30,9 @@ def page(name: str, *args: Any) -> str:
 
 
 def key_form(organization: Organization, **more: Any) -> dict[str, Any]:
-    empty = {"user": "", "expires_at_0": "", "expires_at_1": "", "cache_mode": "on"}
-    return {"organization": organization.pk, "name": "ci", **empty, **more}
+    empty = {"user": "", "expires_at_0": "", "expires_at_1": ""}
+    chosen = {"cache_mode": "on", "on_disconnect": "stop"}
+    return {"organization": organization.pk, "name": "ci", **empty, **chosen, **more}
 
 
 def test_a_new_key_is_shown_exactly_once(
@@ -57,17 +59,126 @@ def test_a_key_for_a_stranger_is_refused_at_the_field(
     assert not ApiKey.objects.exists()
 
 
-def test_keys_are_revoked_and_never_deleted(
+def test_keys_are_revoked_after_a_question_and_never_deleted(
     client: Client, boss: User, organization: Organization
 ) -> None:
     key, secret = keys.create(organization=organization, name="ci")
+    action = {"action": "revoke", "_selected_action": [key.pk]}
 
-    client.post(page("apikey_changelist"), {"action": "revoke", "_selected_action": [key.pk]})
+    question = client.post(page("apikey_changelist"), action).content.decode()
+
+    assert key.prefix in question
+    assert "It cannot be taken back" in question
+    assert keys.principal_of(secret)
+
+    client.post(page("apikey_changelist"), {**action, "confirmed": "yes"})
 
     with pytest.raises(keys.InvalidApiKey):
         keys.principal_of(secret)
     assert client.post(page("apikey_delete", key.pk)).status_code == 403
     assert "revoked" in client.get(page("apikey_changelist")).content.decode()
+
+
+def test_a_key_is_revoked_on_a_page_of_its_own(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    key, secret = keys.create(organization=organization, name="ci")
+    assert (
+        page("apikey_revoke", key.pk) in client.get(page("apikey_change", key.pk)).content.decode()
+    )
+
+    assert "Revoke" in client.get(page("apikey_revoke", key.pk)).content.decode()
+    assert keys.principal_of(secret)
+    client.post(page("apikey_revoke", key.pk))
+
+    with pytest.raises(keys.InvalidApiKey):
+        keys.principal_of(secret)
+    assert (
+        page("apikey_revoke", key.pk)
+        not in client.get(page("apikey_change", key.pk)).content.decode()
+    )
+
+
+def test_a_new_secret_is_shown_once_and_the_old_one_has_its_time(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    key, old = keys.create(organization=organization, name="ci")
+
+    client.get(page("apikey_rotate", key.pk))
+    response = client.post(page("apikey_rotate", key.pk), {"overlap": "24"}, follow=True)
+
+    (new,) = set(re.findall(r"pk-[\w-]{43}", response.content.decode()))
+    assert keys.principal_of(new).api_key_id == keys.principal_of(old).api_key_id == key.pk
+    assert new not in client.get(page("apikey_change", key.pk)).content.decode()
+
+
+def test_what_a_key_may_do_is_set_and_changed(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    rights = {"scopes": ["chat", "models"], "allowed_addresses": "10.0.0.0/8"}
+    client.post(page("apikey_add"), key_form(organization, **rights))
+    key = ApiKey.objects.get()
+    assert (key.scopes, key.allowed_addresses) == (["chat", "models"], "10.0.0.0/8")
+
+    wrong = client.post(
+        page("apikey_change", key.pk), key_form(organization, allowed_addresses="nonsense")
+    )
+    client.post(page("apikey_change", key.pk), key_form(organization, on_disconnect="drain"))
+
+    assert "“nonsense” cannot be used" in wrong.content.decode()
+    key.refresh_from_db()
+    assert (key.scopes, key.allowed_addresses, key.on_disconnect) == ([], "", "drain")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=active", {"alive", "narrow"}),
+        ("status=revoked", {"dead"}),
+        ("status=expired", {"late"}),
+        ("scope=chat", {"alive", "dead", "late"}),
+        ("scope=data", {"alive", "dead", "late", "narrow"}),
+        ("q=narrow", {"narrow"}),
+    ],
+)
+def test_keys_are_found(
+    client: Client, boss: User, organization: Organization, query: str, found: set[str]
+) -> None:
+    keys.create(organization=organization, name="alive")
+    keys.create(organization=organization, name="narrow", scopes=["data"])
+    keys.create(organization=organization, name="late", expires_at=timezone.now())
+    keys.revoke(keys.create(organization=organization, name="dead")[0])
+
+    shown = client.get(f"{page('apikey_changelist')}?{query}").context["cl"].result_list
+
+    assert {key.name for key in shown} == found
+
+
+def test_staff_without_permission_neither_revoke_nor_rotate(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    key, secret = keys.create(organization=organization, name="ci")
+    clerk = User.objects.create(username="clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
+    client.force_login(clerk)
+
+    for name in ("apikey_revoke", "apikey_rotate"):
+        assert client.get(page(name, key.pk)).status_code == 403
+        assert client.post(page(name, key.pk), {"overlap": "0"}).status_code == 403
+    assert keys.principal_of(secret)
+    assert client.get(page("apikey_changelist")).status_code == 200
+
+
+def test_a_key_leads_to_its_limits_and_budgets(
+    client: Client, boss: User, organization: Organization
+) -> None:
+    key, _ = keys.create(organization=organization, name="ci")
+    shown = client.get(page("apikey_change", key.pk)).content.decode()
+
+    for name in ("llm_limit", "billing_budget"):
+        link = f"{reverse(f'admin:{name}_changelist')}?api_key__id__exact={key.pk}"
+        assert f'href="{link}"' in shown
+        assert client.get(link).status_code == 200
 
 
 def test_who_pays_for_a_key_stays(client: Client, boss: User, organization: Organization) -> None:
