@@ -7,6 +7,7 @@ from decimal import Decimal
 from billing.pricing import (
     EXACT,
     ORDINARY,
+    OTHERWISE,
     PriceSnapshot,
     Rates,
     Tier,
@@ -16,17 +17,19 @@ from billing.pricing import (
     unknown_to,
 )
 
-INPUT, OUTPUT = ("input_usd", "as input"), ("output_usd", "as output")
-# Classes of tokens, their words, their rates, and the rate that stands for one that is not set.
-CLASSES = (
-    ("input_tokens", "Input", "input_usd", INPUT),
-    ("cached_input_tokens", "Cached input", "cached_input_usd", INPUT),
-    ("cache_write_tokens", "Cache write", "cache_write_usd", INPUT),
-    ("output_tokens", "Output", "output_usd", OUTPUT),
-    ("reasoning_tokens", "Reasoning", "reasoning_usd", OUTPUT),
-    ("audio_input_tokens", "Audio input", "audio_input_usd", INPUT),
-    ("audio_output_tokens", "Audio output", "audio_output_usd", OUTPUT),
-)
+# Classes of tokens in the order in which they are shown, and their words.
+WORDS = {
+    "input": "Input",
+    "output": "Output",
+    "cached_input": "Cached input",
+    "cache_write": "Cache write",
+    "cache_write_1h": "Cache write for an hour",
+    "reasoning": "Reasoning",
+    "audio_input": "Audio input",
+    "audio_output": "Audio output",
+    "image_input": "Image input",
+    "image_output": "Image output",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,16 @@ def words_of(rates: Rates) -> str:
 
 
 def _steps(rates: Rates, usage: TokenUsage) -> Iterator[Step]:
-    for tokens_name, label, rate_name, (otherwise, remark) in CLASSES:
-        tokens: int = getattr(usage, tokens_name)
-        own: Decimal | None = getattr(rates, rate_name)
-        rate: Decimal = getattr(rates, otherwise) if own is None else own
-        if tokens:
+    for name, label in WORDS.items():
+        if tokens := getattr(usage, f"{name}_tokens"):
+            rate = rates.of(name)
             cost = EXACT.scaleb(EXACT.multiply(rate, tokens), -6)
-            yield Step(label, tokens, rate, cost, remark if own is None else "")
+            yield Step(label, tokens, rate, cost, _stands_for(rates, name))
+
+
+def _stands_for(rates: Rates, name: str) -> str:
+    """Return which rate stands for that of the class, if its own is not set."""
+    own = name
+    while getattr(rates, f"{name}_usd") is None:
+        name = OTHERWISE[name]
+    return "" if name == own else f"as {WORDS[name].lower()}"

@@ -27,6 +27,7 @@ class Attempt:
     prompt_name: str = ""
     prompt_version: int | None = None
     tags: tuple[str, ...] = ()
+    service_tier: str = ""  # as it was asked for: counts while the vendor has said nothing
     is_cache_hit: bool = False
 
 

@@ -1,6 +1,6 @@
 """What the ledger says to PostgreSQL: a whole batch in one round trip, and what comes back.
 
-The statement is a function of ours, `billing_book` in `migrations/0005_ledger.sql`, which
+The statement is a function of ours, `billing_book` in `migrations/0013_ledger.sql`, which
 reads, checks and writes. Written by hand because it is on the way of every call.
 """
 
@@ -142,6 +142,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "provider": attempt.provider,
         "model_asked": attempt.model_asked,
         "model_served": attempt.model_served,
+        "service_tier": attempt.service_tier,
         "is_cache_hit": attempt.is_cache_hit,
         "input_tokens": attempt.input_tokens,
         "price": attempt.price,
@@ -163,6 +164,9 @@ def _settlement(settlement: Settlement) -> dict[str, Any]:
         "reasoning_tokens": usage.reasoning_tokens,
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+        "image_input_tokens": usage.image_input_tokens,
+        "image_output_tokens": usage.image_output_tokens,
         "service_tier": settlement.service_tier,
         "saved_usd": settlement.saved_usd,
         "is_estimated": settlement.is_estimated,

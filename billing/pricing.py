@@ -1,7 +1,9 @@
 """What tokens cost: exact decimals, disjoint classes, nothing guessed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import ROUND_UP, Context, Decimal
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -13,6 +15,25 @@ ORDINARY = ""  # the service tier of a call that asks for nothing special
 EXACT = Context(prec=64, rounding=ROUND_UP)
 # A vendor may count a few more tokens than we did, and be beyond a threshold with them.
 COUNTED_SHORT = 20  # a twentieth
+# Classes of tokens: `_tokens` of a usage cost `_usd` of a price.
+INPUT_CLASSES = (
+    *("input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input"),
+)
+OUTPUT_CLASSES = ("output", "reasoning", "audio_output", "image_output")
+CLASSES = (*INPUT_CLASSES, *OUTPUT_CLASSES)
+# What a class costs whose own rate is not set.
+OTHERWISE = {
+    **dict.fromkeys(INPUT_CLASSES[1:], "input"),
+    **dict.fromkeys(OUTPUT_CLASSES[1:], "output"),
+    "cache_write_1h": "cache_write",
+}
+# Classes that never cost what stands for them: without a rate, nobody knows what they cost.
+SELDOM_ALIKE = {
+    "cache_write_1h": "cache write for an hour",
+    "audio_input": "audio input",
+    "audio_output": "audio output",
+    "image_output": "image output",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +42,19 @@ class TokenUsage:
 
     input_tokens: int = 0  # neither read from nor written to the vendor's cache
     cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
+    cache_write_tokens: int = 0  # for some minutes
     output_tokens: int = 0  # without reasoning
     reasoning_tokens: int = 0
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
 
     @property
     def is_bookable(self) -> bool:
         """Whether the books can hold it: nothing is negative or beyond their integers."""
-        classes = (
-            self.input_tokens,
-            self.cached_input_tokens,
-            self.cache_write_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-            self.audio_input_tokens,
-            self.audio_output_tokens,
-        )
-        return min(classes) >= 0 and max(classes) <= MOST_TOKENS
+        return all(0 <= tokens <= MOST_TOKENS for tokens in _classes(self))
 
     @property
     def total_input(self) -> int:
@@ -47,16 +62,26 @@ class TokenUsage:
             self.input_tokens
             + self.cached_input_tokens
             + self.cache_write_tokens
+            + self.cache_write_1h_tokens
             + self.audio_input_tokens
+            + self.image_input_tokens
         )
 
     @property
     def total_output(self) -> int:
-        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
+        return (
+            self.output_tokens
+            + self.reasoning_tokens
+            + self.audio_output_tokens
+            + self.image_output_tokens
+        )
+
+
+_classes = attrgetter(*(f"{name}_tokens" for name in CLASSES))
 
 
 class Rates(Struct, frozen=True, omit_defaults=True):
-    """What each class costs, in US dollars per million tokens; `None`: as input, or as output."""
+    """What each class costs, in US dollars per million tokens; `None`: see `OTHERWISE`."""
 
     input_usd: Decimal
     output_usd: Decimal
@@ -65,6 +90,16 @@ class Rates(Struct, frozen=True, omit_defaults=True):
     reasoning_usd: Decimal | None = None
     audio_input_usd: Decimal | None = None
     audio_output_usd: Decimal | None = None
+    cache_write_1h_usd: Decimal | None = None
+    image_input_usd: Decimal | None = None
+    image_output_usd: Decimal | None = None
+
+    def of(self, name: str) -> Decimal:
+        """Return what a class costs: its own rate, or the one that stands for it."""
+        while (usd := getattr(self, f"{name}_usd")) is None:
+            name = OTHERWISE[name]
+        rate: Decimal = usd
+        return rate
 
 
 class Tier(Rates, frozen=True, omit_defaults=True, kw_only=True):
@@ -93,19 +128,10 @@ def cost_usd(price: PriceSnapshot, usage: TokenUsage, service_tier: str = ORDINA
     What the price does not know costs as the ordinary; see `unknown_to`.
     """
     rates = rates_for(price, usage.total_input, service_tier) if price.tiers else price
-    add = EXACT.fma
-    millionths = EXACT.multiply(rates.input_usd, usage.input_tokens)
-    millionths = add(rates.output_usd, usage.output_tokens, millionths)
-    if tokens := usage.cached_input_tokens:
-        millionths = add(_or(rates.cached_input_usd, rates.input_usd), tokens, millionths)
-    if tokens := usage.cache_write_tokens:
-        millionths = add(_or(rates.cache_write_usd, rates.input_usd), tokens, millionths)
-    if tokens := usage.reasoning_tokens:
-        millionths = add(_or(rates.reasoning_usd, rates.output_usd), tokens, millionths)
-    if tokens := usage.audio_input_tokens:
-        millionths = add(_or(rates.audio_input_usd, rates.input_usd), tokens, millionths)
-    if tokens := usage.audio_output_tokens:
-        millionths = add(_or(rates.audio_output_usd, rates.output_usd), tokens, millionths)
+    millionths = Decimal(0)
+    for name, tokens in zip(CLASSES, _classes(usage), strict=True):
+        if tokens:
+            millionths = EXACT.fma(rates.of(name), tokens, millionths)
     return _total(price, millionths)
 
 
@@ -124,17 +150,17 @@ def worst_case_usd(
     *,
     input_tokens: int,
     max_output_tokens: int,
-    service_tier: str | None = None,
+    service_tiers: Collection[str] | None = None,
 ) -> Decimal:
     """Return what a call can cost at most: all tokens at their dearest class and tier.
 
-    `service_tier` is the one that was asked for; `None` leaves it to the vendor, who may then serve
-    the call in any way that has a price.
+    `service_tiers` are those that the vendor may serve it in beside the ordinary one; `None`: in
+    every one that has a price.
     """
     millionths = _worst(price, input_tokens, max_output_tokens)
     longest = input_tokens + input_tokens // COUNTED_SHORT
     for tier in price.tiers:
-        if _may_be(tier, service_tier, price) and _is_reached(tier, longest):
+        if _may_be(tier, service_tiers) and _is_reached(tier, longest):
             millionths = max(millionths, _worst(tier, input_tokens, max_output_tokens))
     return _total(price, millionths)
 
@@ -144,41 +170,29 @@ def unknown_to(price: PriceSnapshot, usage: TokenUsage, service_tier: str) -> tu
     unknown = []
     if service_tier and not price.knows(service_tier):
         unknown.append(f"service tier {service_tier}")
-    if usage.audio_input_tokens or usage.audio_output_tokens:
-        rates = rates_for(price, usage.total_input, service_tier)
-        if usage.audio_input_tokens and rates.audio_input_usd is None:
-            unknown.append("audio input")
-        if usage.audio_output_tokens and rates.audio_output_usd is None:
-            unknown.append("audio output")
+    rates = rates_for(price, usage.total_input, service_tier)
+    for name, words in SELDOM_ALIKE.items():
+        if getattr(usage, f"{name}_tokens") and getattr(rates, f"{name}_usd") is None:
+            unknown.append(words)
     return tuple(unknown)
-
-
-def _or(rate: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if rate is None else rate
 
 
 def _is_reached(tier: Tier, total_input: int) -> bool:
     return not tier.above_tokens or total_input > tier.above_tokens
 
 
-def _may_be(tier: Tier, asked: str | None, price: PriceSnapshot) -> bool:
-    """Return whether a call can end in the tier: as asked for, or as an ordinary one after all."""
-    return tier.service_tier in (ORDINARY, asked) or asked is None or not price.knows(asked)
+def _may_be(tier: Tier, reachable: Collection[str] | None) -> bool:
+    return tier.service_tier == ORDINARY or reachable is None or tier.service_tier in reachable
 
 
 def _worst(rates: Rates, input_tokens: int, output_tokens: int) -> Decimal:
-    dearest_input = _dearest(
-        rates.input_usd, rates.cached_input_usd, rates.cache_write_usd, rates.audio_input_usd
-    )
-    dearest_output = _dearest(rates.output_usd, rates.reasoning_usd, rates.audio_output_usd)
+    dearest_input = max(filter(None, _input_rates(rates)), default=rates.input_usd)
+    dearest_output = max(filter(None, _output_rates(rates)), default=rates.output_usd)
     return EXACT.fma(dearest_output, output_tokens, EXACT.multiply(dearest_input, input_tokens))
 
 
-def _dearest(rate: Decimal, *others: Decimal | None) -> Decimal:
-    for other in others:
-        if other is not None and other > rate:
-            rate = other
-    return rate
+_input_rates = attrgetter(*(f"{name}_usd" for name in INPUT_CLASSES))
+_output_rates = attrgetter(*(f"{name}_usd" for name in OUTPUT_CLASSES))
 
 
 def _total(price: PriceSnapshot, millionths: Decimal) -> Decimal:

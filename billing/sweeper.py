@@ -19,7 +19,8 @@ def sweep() -> int:
     """Settle records whose lease has run out, and return how many there were.
 
     They are charged for their input and for what had come when they last gave a sign, as an
-    estimate; the outcome is `interrupted`. A call that gives a sign in between is left alone.
+    estimate and by the service tier that was asked for; the outcome is `interrupted`. A call that
+    gives a sign in between is left alone.
     """
     if _database_has_just_started():
         return 0
@@ -55,9 +56,10 @@ def _settlement(record: UsageRecord) -> Settlement:
         error_class="ProcessDied",
         usage=usage,
         is_estimated=True,
-        cost_usd=None if price is None else cost_usd(price, usage),
+        cost_usd=None if price is None else cost_usd(price, usage, record.service_tier),
         ttft_ms=None,
         duration_ms=None,
         model_served=record.model_served,
+        service_tier=record.service_tier,
         is_swept=True,
     )

@@ -19,7 +19,7 @@ from core.durations import milliseconds_since
 from core.errors import DependencyDown
 from core.ids import new_id
 from core.open_work import OpenWork
-from llm import reported_usage, tokens
+from llm import reported_usage, service_tiers, tokens
 from llm.errors import ContentFiltered, ProviderError
 from llm.routing.plan import Fitting
 from llm.types import Call, Delta, End, Finished, FinishReason
@@ -35,10 +35,7 @@ OUTCOMES: dict[FinishReason, Outcome] = {
 NOTHING = TokenUsage()
 NO_COST = Decimal(0)
 LONGEST_NAME = 200  # characters
-CALLER_LEFT = "CallerLeft"  # of a stopped attempt, and of one that was taken to its end all the same
-# Of the service tiers that can be asked for: the ordinary one, and what leaves it to the vendor.
-ORDINARY_ASKED = ("default", "standard", "standard_only")
-ANY_ASKED = (None, "auto")
+CALLER_LEFT = "CallerLeft"  # of a stopped attempt, also of one that went on to its end
 
 Result = TypeVar("Result")
 
@@ -55,15 +52,17 @@ def attempt_for(
     service_tier: object = None,
 ) -> Attempt:
     """Return what the ledger is told before a call: who asks, for what, and the worst case."""
+    deployment = fitting.deployment
     return Attempt(
         **asked_by(call),
         attempt=number,
-        provider=fitting.deployment.provider,
+        provider=deployment.provider,
         model_asked=model,
-        model_served=fitting.deployment.model,
+        model_served=deployment.model,
         input_tokens=fitting.input_tokens,
         hold_usd=_worst_case(fitting, price, service_tier),
         price=price,
+        service_tier=service_tiers.asked_for(service_tier) or ORDINARY,
     )
 
 
@@ -187,6 +186,7 @@ class Meter:
 
     async def _book_reported(self, usage: TokenUsage) -> Finished | None:
         tokens.learn(self._attempt.model_served, self._comparable_tokens, usage.total_input)
+        self._learn_service_tier()
         return await self._book(usage, is_estimated=False)
 
     async def _count_and_book(self, reported: TokenUsage | None) -> Finished | None:
@@ -224,6 +224,7 @@ class Meter:
             usage=usage,
             is_estimated=is_estimated,
             cost_usd=cost,
+            stop_sequence=end.stop_sequence,
         )
 
     def _settlement(
@@ -241,7 +242,7 @@ class Meter:
             ttft_ms=self.ttft_ms,
             duration_ms=self.elapsed_ms(),
             model_served=_name(end) or self._attempt.model_served,
-            service_tier=end.service_tier if end else ORDINARY,
+            service_tier=self._service_tier(),
         )
 
     def _cost(self, usage: TokenUsage) -> Decimal | None:
@@ -250,10 +251,21 @@ class Meter:
         return charge_usd(
             self._attempt.price,
             usage,
-            self._end.service_tier if self._end else ORDINARY,
+            self._service_tier(),
             provider=self._attempt.provider,
             model=self._attempt.model_served,
         )
+
+    def _service_tier(self) -> str:
+        """Return how the call was served; where the vendor has not said, what was asked for."""
+        if self._end is not None:
+            return self._end.service_tier
+        return self._attempt.service_tier if self._was_billed else ORDINARY
+
+    def _learn_service_tier(self) -> None:
+        made, served = self._attempt, self._service_tier()
+        if made.service_tier == ORDINARY and made.price is not None and made.price.knows(served):
+            service_tiers.learn(made.provider, made.model_served, served)
 
     async def _count(self, received: list[str]) -> int:
         model = self._attempt.model_served
@@ -302,11 +314,13 @@ def _worst_case(fitting: Fitting, price: PriceSnapshot | None, asked: object) ->
         price,
         input_tokens=fitting.input_tokens,
         max_output_tokens=fitting.max_output_tokens,
-        service_tier=_asked_tier(asked),
+        service_tiers=_reachable(fitting, price, asked),
     )
 
 
-def _asked_tier(asked: object) -> str | None:
-    if asked in ORDINARY_ASKED:
-        return ORDINARY
-    return None if asked in ANY_ASKED else str(asked)
+def _reachable(fitting: Fitting, price: PriceSnapshot, asked: object) -> frozenset[str] | None:
+    """Return the service tiers that a call can end in; `None`: nobody knows."""
+    tier = service_tiers.asked_for(asked)
+    if tier is None:
+        return service_tiers.seen(fitting.deployment.provider, fitting.deployment.model)
+    return frozenset((tier,)) if price.knows(tier) else None

@@ -118,11 +118,12 @@ def spare() -> Iterator["FakeVendor"]:
 async def tidy_loop() -> AsyncIterator[None]:
     """Leave no connection open when the test's event loop ends."""
     from billing import ledger
-    from llm import service, tokens
+    from llm import service, service_tiers, tokens
     from llm.routing import routes
 
     routes.forget()
     tokens.forget()
+    service_tiers.forget()
     yield
     await service.close()
     await ledger.drain()

@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError
 from django.test import override_settings
+from django.utils import timezone
 
 from accounts.models import User
 from accounts.principal import Principal
@@ -15,7 +16,7 @@ from billing.entries import Hit, Hold
 from billing.errors import BudgetExceeded
 from billing.models import Budget, Outcome, UsageRecord, UsageState
 from billing.models.usage import COUNTS
-from billing.pricing import TokenUsage
+from billing.pricing import PriceSnapshot, Tier, TokenUsage
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -237,6 +238,19 @@ async def test_a_call_whose_process_died_is_settled_for_what_is_known(tenant: Te
     assert record.cost_usd == Decimal("0.002")  # 1,000 x 1 + 250 x 4 millionths
     assert await amounts(tenant) == (Decimal("0.002"), Decimal(0))
     assert await in_thread(sweeper.sweep)() == 0
+
+
+async def test_a_swept_call_costs_the_service_tier_that_it_asked_for(tenant: Tenant) -> None:
+    flex = Tier(input_usd=Decimal(1), output_usd=Decimal(2), service_tier="flex")
+    price = PriceSnapshot(input_usd=Decimal(2), output_usd=Decimal(4), tiers=(flex,))
+    made = attempt(tenant, price=price, input_tokens=1_000, service_tier="flex")
+    await ledger.hold(made)
+    await UsageRecord.objects.aupdate(lease_expires_at=timezone.now())
+
+    assert await in_thread(sweeper.sweep)() == 1
+
+    row = await UsageRecord.objects.aget()
+    assert (row.service_tier, row.cost_usd) == ("flex", Decimal("0.001"))
 
 
 async def test_a_call_that_is_alive_is_not_swept(tenant: Tenant) -> None:

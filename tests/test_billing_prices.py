@@ -111,9 +111,12 @@ def test_the_database_refuses_a_tier_that_is_none(wrong: dict[str, Any]) -> None
         PriceTier.objects.create(**{**row, **wrong})
 
 
-def worst(price: PriceSnapshot, input_tokens: int, service_tier: str | None = None) -> Decimal:
+def worst(price: PriceSnapshot, input_tokens: int, *service_tiers: str) -> Decimal:
     return worst_case_usd(
-        price, input_tokens=input_tokens, max_output_tokens=0, service_tier=service_tier
+        price,
+        input_tokens=input_tokens,
+        max_output_tokens=0,
+        service_tiers=service_tiers or None,
     )
 
 
@@ -133,9 +136,11 @@ def test_the_worst_case_is_of_the_service_tiers_that_a_call_can_reach() -> None:
     priority = Tier(input_usd=Decimal(3), output_usd=Decimal(0), service_tier="priority")
     price = PriceSnapshot(input_usd=Decimal(1), output_usd=Decimal(0), tiers=(FLEX, priority))
 
-    asked = {tier: worst(price, 1_000_000, tier) for tier in (None, "", "flex", "priority", "odd")}
+    asked = {tier: worst(price, 1_000_000, tier) for tier in ("", "flex", "priority", "odd")}
 
-    assert asked == {None: 3, "": 1, "flex": 1, "priority": 3, "odd": 3}
+    assert asked == {"": 1, "flex": 1, "priority": 3, "odd": 1}
+    assert worst(price, 1_000_000, "flex", "priority") == 3
+    assert worst(price, 1_000_000) == 3  # nobody knows which
 
 
 def test_changes_name_each_rate_before_and_after() -> None:

@@ -215,6 +215,8 @@ def test_models_without_a_price_and_rates_that_lack_are_listed(staff: Client) ->
     called(priced, "scaled", "scale", input_tokens=1)
     called(PriceSnapshot(Decimal(1), Decimal(4)), "untiered", "priority", input_tokens=1)
     called(priced, "spoken-to", audio_input_tokens=7)
+    called(priced, "kept", cache_write_1h_tokens=7)
+    called(priced, "shown-to", image_input_tokens=7)
 
     found = staff.get(page("price_unpriced"))
 
@@ -222,7 +224,7 @@ def test_models_without_a_price_and_rates_that_lack_are_listed(staff: Client) ->
     assert (model.model, model.asked, model.calls, model.tokens) == ("m-2026-11-01", "m", 2, 115)
     assert '?provider=acme&amp;model=m"' in found.content.decode()
     assert [row.model for row in found.context["tiers"]] == ["scaled", "untiered"]
-    assert [row.model for row in found.context["audio"]] == ["spoken-to"]
+    assert [row.model for row in found.context["classes"]] == ["kept", "spoken-to"]
 
 
 def test_a_record_names_what_its_price_had_no_rate_for(staff: Client) -> None:

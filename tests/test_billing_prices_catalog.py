@@ -155,14 +155,32 @@ def test_a_speaking_model_without_rates_for_audio_is_warned_of(listed: ListModel
 
 def test_conditions_and_classes_that_are_not_used_are_warned_of(listed: ListModel) -> None:
     listed(
-        prices=amounts("1", "2", input_image_mtok="5"),
+        prices=amounts("1", "2", input_video_mtok="5"),
         price_variants=[PriceVariant({"route": "eu"}, amounts("2", "3"))],
     )
 
     assert read().warnings == (
         "There is another price for route eu, which is not used.",
-        "The list has a rate for pictures that are sent ($5), which is not used.",
+        "The list has a rate for video that is sent ($5), which is not used.",
     )
+
+
+def test_pictures_and_writes_for_an_hour_have_rates_of_their_own(listed: ListModel) -> None:
+    listed(
+        prices=amounts(
+            *("1", TieredPrices(base=Decimal(2), tiers=[Tier(start=100, price=Decimal(3))])),
+            cache_write_1h_mtok="2",
+            input_image_mtok="5",
+            output_image_mtok="30",
+        )
+    )
+
+    found = read()
+
+    assert found.warnings == ()
+    for rates in (found.price, *found.price.tiers):
+        assert rates.cache_write_1h_usd == Decimal(2)
+        assert (rates.image_input_usd, rates.image_output_usd) == (Decimal(5), Decimal(30))
 
 
 def test_what_cannot_be_priced_by_tokens_has_no_price(listed: ListModel) -> None:

@@ -1,5 +1,6 @@
 """A call is charged by the tier and the classes that the vendor reports, whatever was asked for."""
 
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
@@ -10,9 +11,10 @@ from structlog.testing import capture_logs
 
 from billing import charges, prices
 from billing.pricing import PriceSnapshot, Tier, TokenUsage
+from llm import service
 from llm.types import Call, Finished
-from tests.llm_support import MARKS, ask, collect, recorded
-from tests.vendor import Answer, FakeVendor
+from tests.llm_support import MARKS, ask, collect, recorded, until_said
+from tests.vendor import Answer, FakeVendor, Gate
 
 pytestmark = MARKS
 
@@ -152,10 +154,12 @@ async def test_what_is_both_cached_and_spoken_costs_as_spoken(
     ("asked", "held"),
     [
         # Nine tokens of input and a hundred of output, in millionths of a dollar.
-        (None, "0.001636"),  # 9 at $4, 100 at $16: priority, for the vendor may decide so
-        ("auto", "0.001636"),
-        ("default", "0.000209"),  # 9 at $1, 100 at $2
-        ("flex", "0.000209"),
+        (None, "0.000209"),  # 9 at $1, 100 at $2
+        ("auto", "0.000209"),
+        ("default", "0.000209"),
+        ("flex", "0.000209"),  # it may still be served in the ordinary way
+        ("priority", "0.001636"),  # 9 at $4, 100 at $16
+        ("scale", "0.001636"),  # nobody knows what it is
     ],
 )
 async def test_the_hold_covers_the_service_tiers_that_a_call_can_reach(
@@ -168,6 +172,37 @@ async def test_the_hold_covers_the_service_tiers_that_a_call_can_reach(
 
     [row] = await recorded()
     assert row.hold_usd == Decimal(held)
+
+
+async def test_a_vendor_that_chose_a_dearer_tier_once_may_choose_it_again(
+    vendor: FakeVendor, call: Call
+) -> None:
+    priority = Tier(input_usd=Decimal(4), output_usd=Decimal(16), service_tier="priority")
+    await serve(vendor, tiers=(FLEX, priority))
+    vendor.script(Answer(service_tier="priority"), Answer())
+
+    await collect(ask(), call)
+    await collect(ask(), call)
+    await collect(ask(extra={"service_tier": "default"}), call)
+
+    rows = await recorded()
+    assert [row.service_tier for row in rows] == ["priority", "", ""]
+    assert [str(row.hold_usd.normalize()) for row in rows] == ["0.000209", "0.001636", "0.000209"]
+
+
+async def test_what_a_stopped_call_took_costs_the_tier_it_asked_for(
+    vendor: FakeVendor, call: Call
+) -> None:
+    await serve(vendor, tiers=(FLEX,))
+    vendor.script(Answer(text="one two three four", gate=Gate(), gate_after=2))
+
+    async with aclosing(service.stream(ask(extra={"service_tier": "flex"}), call)) as events:
+        await until_said(events, "one two")
+
+    [row] = await recorded()
+    assert (row.outcome, row.service_tier) == ("stopped", "flex")
+    assert (row.input_tokens, row.output_tokens) == (9, 2)
+    assert row.cost_usd == Decimal("0.0000065")  # nine at $0.5, two at $1 per million
 
 
 @pytest.mark.parametrize("charged", [True, False])

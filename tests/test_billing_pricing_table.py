@@ -31,6 +31,18 @@ def rates(input_usd: str, output_usd: str, **more: Any) -> dict[str, Any]:
 OPENAI = price("2.50", "10", cached_input_usd="1.25")
 REASONER = price("1.10", "4.40", cached_input_usd="0.55", reasoning_usd="8.80")
 CLAUDE = price("3", "15", cached_input_usd="0.30", cache_write_usd="3.75")
+HOURLY = price(
+    *("3", "15"),
+    cached_input_usd="0.30",
+    cache_write_usd="3.75",
+    cache_write_1h_usd="6",
+    tiers=(
+        tier("6", "22.50", cache_write_usd="7.50", cache_write_1h_usd="12", above_tokens=200_000),
+        tier("1.50", "7.50", cache_write_1h_usd="3", service_tier="batch"),
+    ),
+)
+SEEING = price("4", "16", cached_input_usd="0.40", image_input_usd="5")
+DRAWING = price("0.30", "2.50", image_output_usd="30")
 LONG = price(
     *("1.25", "10"),
     cached_input_usd="0.125",
@@ -90,6 +102,55 @@ TABLE: list[Row] = [
     ),
     (CLAUDE, {"cache_write_tokens": 1}, "", "1*3.75", "0.00000375"),
     (CLAUDE, {"cached_input_tokens": 1}, "", "1*0.30", "0.0000003"),
+    # Written for an hour, beside what is written for five minutes; without a rate of its own as
+    # that (and said to be unknown), and without any as input.
+    (
+        HOURLY,
+        {
+            **{"input_tokens": 21, "cached_input_tokens": 1_000, "cache_write_tokens": 456},
+            **{"cache_write_1h_tokens": 148, "output_tokens": 393},
+        },
+        *("", "21*3 + 1000*0.30 + 456*3.75 + 148*6 + 393*15", "0.008856"),
+    ),
+    (HOURLY, {"cache_write_1h_tokens": 1}, "", "1*6", "0.000006"),
+    # It counts for the threshold; a tier that does not know it has its own stand-in.
+    (
+        *(HOURLY, {"input_tokens": 1, "cache_write_1h_tokens": 200_000}),
+        *("", "1*6 + 200000*12", "2.400006"),
+    ),
+    (HOURLY, {"cache_write_1h_tokens": 200_000}, "", "200000*6", "1.2"),
+    (
+        *(HOURLY, {"cache_write_tokens": 100, "cache_write_1h_tokens": 100}),
+        *("batch", "100*1.50 + 100*3", "0.00045"),
+    ),
+    (CLAUDE, {"cache_write_1h_tokens": 100}, "", "100*3.75", "0.000375"),
+    (OPENAI, {"cache_write_1h_tokens": 100}, "", "100*2.50", "0.00025"),
+    # Pictures at a rate of their own, or as text; 1,200 of input of which 300 are cached.
+    (
+        SEEING,
+        {
+            **{"input_tokens": 135, "cached_input_tokens": 300, "image_input_tokens": 765},
+            **{"output_tokens": 10},
+        },
+        *("", "135*4 + 300*0.40 + 765*5 + 10*16", "0.004645"),
+    ),
+    (
+        *(OPENAI, {"input_tokens": 135, "image_input_tokens": 765, "output_tokens": 10}),
+        *("", "135*2.50 + 765*2.50 + 10*10", "0.00235"),
+    ),
+    (
+        *(LONG, {"input_tokens": 1, "image_input_tokens": 200_000}),
+        *("", "1*2.50 + 200000*2.50", "0.5000025"),
+    ),
+    # A picture that is made: 1,290 tokens of it, and some words.
+    (
+        *(DRAWING, {"input_tokens": 7, "output_tokens": 5, "image_output_tokens": 1_290}),
+        *("", "7*0.30 + 5*2.50 + 1290*30", "0.0387146"),
+    ),
+    (
+        *(OPENAI, {"output_tokens": 5, "image_output_tokens": 1_290}),
+        *("", "5*10 + 1290*10", "0.01295"),
+    ),
     # A million of each class.
     (
         CLAUDE,
@@ -234,7 +295,7 @@ def test_no_call_costs_more_than_its_worst_case(
     sizes: Any = {"input_tokens": usage.total_input, "max_output_tokens": usage.total_output}
 
     assert worst_case_usd(rated, **sizes) >= Decimal(cost)
-    assert worst_case_usd(rated, **sizes, service_tier=service_tier) >= Decimal(cost)
+    assert worst_case_usd(rated, **sizes, service_tiers=(service_tier,)) >= Decimal(cost)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +307,26 @@ def test_no_call_costs_more_than_its_worst_case(
         (OPENAI, {"audio_input_tokens": 1}, "", ("audio input",)),
         (OPENAI, {"audio_output_tokens": 1}, "flex", ("service tier flex", "audio output")),
         (SPEAKING, {"audio_input_tokens": 1, "audio_output_tokens": 1}, "", ()),
+        (CLAUDE, {"cache_write_1h_tokens": 1}, "", ("cache write for an hour",)),
+        (HOURLY, {"cache_write_1h_tokens": 1, "cache_write_tokens": 1}, "batch", ()),
+        (OPENAI, {"image_input_tokens": 1}, "", ()),  # as text, with most vendors
+        (OPENAI, {"image_output_tokens": 1}, "", ("image output",)),
+        (DRAWING, {"image_output_tokens": 1}, "", ()),
     ],
 )
 def test_what_a_price_has_no_rate_for_is_named(
     rated: PriceSnapshot, tokens: dict[str, int], service_tier: str, unknown: tuple[str, ...]
 ) -> None:
     assert unknown_to(rated, TokenUsage(**tokens), service_tier) == unknown
+
+
+def test_a_price_that_was_recorded_before_there_were_further_classes_still_reads() -> None:
+    recorded = {"input_usd": "3", "output_usd": "15", "cache_write_usd": "3.75"}
+
+    read = price_from_json(recorded)
+
+    assert read == price("3", "15", cache_write_usd="3.75")
+    assert price_to_json(read) == recorded
 
 
 def rounded_up(arithmetic: str) -> Decimal:

@@ -51,7 +51,7 @@ def attempts() -> int:
 
 
 def test_alike_attempts_of_an_hour_are_one_row_with_all_their_sums(tenant: Tenant) -> None:
-    usage = TokenUsage(1, 2, 3, 4, 5, 6, 7)
+    usage = TokenUsage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
     for number in (1, 2):
         made = begin(tenant, attempt=number)
         move(made, datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
@@ -65,6 +65,8 @@ def test_alike_attempts_of_an_hour_are_one_row_with_all_their_sums(tenant: Tenan
     assert (row.input_tokens, row.cached_input_tokens, row.cache_write_tokens) == (2, 4, 6)
     assert (row.output_tokens, row.reasoning_tokens) == (8, 10)
     assert (row.audio_input_tokens, row.audio_output_tokens) == (12, 14)
+    assert (row.cache_write_1h_tokens, row.image_input_tokens) == (16, 18)
+    assert row.image_output_tokens == 20
     assert (sum(row.ttft_ms), sum(row.duration_ms)) == (2, 2)
     assert row.starts_at.minute == 0
     day = UsageDay.objects.get()

@@ -161,6 +161,54 @@ USAGES: list[tuple[str, dict[str, Any], TokenUsage]] = [
         },
         TokenUsage(input_tokens=10, cached_input_tokens=70, cache_write_tokens=30, output_tokens=5),
     ),
+    (
+        "anthropic",  # written for five minutes and for an hour
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10},
+        },
+        TokenUsage(
+            input_tokens=10, cache_write_tokens=20, cache_write_1h_tokens=10, output_tokens=5
+        ),
+    ),
+    (
+        "openai",  # pictures are a part of the input, and what is written to the cache too
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {
+                **{"text_tokens": 235, "image_tokens": 765},
+                **{"cached_tokens": 100, "cache_write_tokens": 50},
+            },
+        },
+        TokenUsage(
+            input_tokens=85,
+            cached_input_tokens=100,
+            cache_write_tokens=50,
+            image_input_tokens=765,
+            output_tokens=50,
+        ),
+    ),
+    (
+        "openai",  # most of the picture was cached: only the rest of it counts as a picture
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "prompt_tokens_details": {"image_tokens": 900, "cached_tokens": 800},
+        },
+        TokenUsage(cached_input_tokens=800, image_input_tokens=200, output_tokens=50),
+    ),
+    (
+        "openai",  # a picture that was made
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 1300,
+            "completion_tokens_details": {"image_tokens": 1290, "reasoning_tokens": 4},
+        },
+        TokenUsage(input_tokens=9, output_tokens=6, reasoning_tokens=4, image_output_tokens=1290),
+    ),
 ]
 
 

@@ -88,10 +88,13 @@ class SampleForm(forms.Form):
     input_tokens = _tokens("Input, tokens")
     cached_input_tokens = _tokens("Cached input, tokens")
     cache_write_tokens = _tokens("Cache write, tokens")
+    cache_write_1h_tokens = _tokens("Cache write for an hour, tokens")
     output_tokens = _tokens("Output, tokens")
     reasoning_tokens = _tokens("Reasoning, tokens")
     audio_input_tokens = _tokens("Audio input, tokens")
     audio_output_tokens = _tokens("Audio output, tokens")
+    image_input_tokens = _tokens("Image input, tokens")
+    image_output_tokens = _tokens("Image output, tokens")
     service_tier = forms.CharField(
         max_length=20, required=False, help_text="Like flex, priority or batch. Empty: ordinary."
     )

@@ -111,7 +111,7 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             title="Calls without a price",
             models=unpriced.models_without_price(),
             tiers=unpriced.tiers_without_rate(),
-            audio=unpriced.audio_without_rate(),
+            classes=unpriced.classes_without_rate(),
             days=unpriced.DAYS,
         )
 

@@ -23,7 +23,8 @@ from billing.pricing import PriceSnapshot, Tier
 
 RATES = (
     *("input_usd", "cached_input_usd", "cache_write_usd", "output_usd", "reasoning_usd"),
-    *("audio_input_usd", "audio_output_usd"),
+    *("audio_input_usd", "audio_output_usd", "cache_write_1h_usd"),
+    *("image_input_usd", "image_output_usd"),
 )
 NOT_NEGATIVE = GreaterThanOrEqual(Least(*RATES), 0)  # an empty one is left out
 
@@ -58,6 +59,13 @@ class Rates(models.Model):
     )
     audio_output_usd = UsdField(
         "audio output", null=True, blank=True, help_text="Empty: not known, and said so."
+    )
+    cache_write_1h_usd = UsdField(
+        "cache write for an hour", null=True, blank=True, help_text="Empty: not known, and said so."
+    )
+    image_input_usd = UsdField("image input", null=True, blank=True, help_text="Empty: as input.")
+    image_output_usd = UsdField(
+        "image output", null=True, blank=True, help_text="Empty: not known, and said so."
     )
 
     class Meta:

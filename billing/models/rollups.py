@@ -51,6 +51,9 @@ class UsageRollup(models.Model):
     reasoning_tokens = models.BigIntegerField()
     audio_input_tokens = models.BigIntegerField()
     audio_output_tokens = models.BigIntegerField()
+    cache_write_1h_tokens = models.BigIntegerField(db_default=0)
+    image_input_tokens = models.BigIntegerField(db_default=0)
+    image_output_tokens = models.BigIntegerField(db_default=0)
     cost_usd = UsdField()
     saved_usd = UsdField()
     # How many attempts were in each bucket of `billing.reports.histograms`.

@@ -45,6 +45,7 @@ class Outcome(models.TextChoices):
 COUNTS = (
     *("attempt", "prompt_version", "input_tokens", "cached_input_tokens", "cache_write_tokens"),
     *("output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens"),
+    *("cache_write_1h_tokens", "image_input_tokens", "image_output_tokens"),
     *("ttft_ms", "duration_ms"),
 )
 
@@ -76,7 +77,8 @@ class UsageRecord(models.Model):
     outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.RUNNING, blank=True)
     finish_reason = models.CharField(max_length=30, blank=True)
     error_class = models.CharField(max_length=40, blank=True)
-    service_tier = models.CharField(max_length=20, blank=True)  # as the vendor says; "": ordinary
+    # As the vendor says, until then as it was asked for; "": ordinary.
+    service_tier = models.CharField(max_length=20, blank=True)
     is_cache_hit = models.BooleanField("cache hit", default=False)
     # Disjoint classes: their sum is what went in and what came out.
     input_tokens = models.IntegerField(default=0)
@@ -86,6 +88,10 @@ class UsageRecord(models.Model):
     reasoning_tokens = models.IntegerField(default=0)
     audio_input_tokens = models.IntegerField(default=0)
     audio_output_tokens = models.IntegerField(default=0)
+    # In the table's own words, too: processes that do not know them yet go on writing.
+    cache_write_1h_tokens = models.IntegerField(default=0, db_default=0)
+    image_input_tokens = models.IntegerField(default=0, db_default=0)
+    image_output_tokens = models.IntegerField(default=0, db_default=0)
     is_estimated = models.BooleanField("estimated", default=False)
     # The price used, in US dollars per million tokens as strings; None: the model has no price.
     price = models.JSONField(null=True)
@@ -137,4 +143,7 @@ class UsageRecord(models.Model):
             reasoning_tokens=self.reasoning_tokens,
             audio_input_tokens=self.audio_input_tokens,
             audio_output_tokens=self.audio_output_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens,
+            image_input_tokens=self.image_input_tokens,
+            image_output_tokens=self.image_output_tokens,
         )

@@ -25,9 +25,12 @@ CLASSES = {
     "output_usd": "output_mtok",
     "cached_input_usd": "cache_read_mtok",
     "cache_write_usd": "cache_write_mtok",
+    "cache_write_1h_usd": "cache_write_1h_mtok",
     "reasoning_usd": "output_reasoning_mtok",
     "audio_input_usd": "input_audio_mtok",
     "audio_output_usd": "output_audio_mtok",
+    "image_input_usd": "input_image_mtok",
+    "image_output_usd": "output_image_mtok",
 }
 FEE = "requests_kcount"  # for a thousand calls
 # What the list makes conditions of, where it is what a vendor reports as the service tier.
@@ -35,8 +38,6 @@ TIER_CONDITIONS = ("service_tier", "processing", "speed")
 ORDINARY_NAMES = ("default", "standard")
 # Priced by the list, and not counted apart in usage records.
 NOT_COUNTED = {
-    "input_image_mtok": "pictures that are sent",
-    "output_image_mtok": "pictures that are made",
     "input_video_mtok": "video that is sent",
     "output_video_mtok": "video that is made",
     "output_citation_mtok": "citations",

@@ -4,17 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from billing.cost_steps import WORDS
 from billing.pricing import PriceSnapshot, Rates
 
-CLASSES = {
-    "input_usd": "Input",
-    "output_usd": "Output",
-    "cached_input_usd": "Cached input",
-    "cache_write_usd": "Cache write",
-    "reasoning_usd": "Reasoning",
-    "audio_input_usd": "Audio input",
-    "audio_output_usd": "Audio output",
-}
+CLASSES = {f"{name}_usd": words for name, words in WORDS.items()}
 HUNDRED = Decimal(100)
 
 Place = tuple[str, int]  # service tier, threshold

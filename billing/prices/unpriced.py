@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import add
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,17 +12,10 @@ from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from billing.models import UsageRecord, UsageState
+from billing.pricing import CLASSES, SELDOM_ALIKE
 
 DAYS = 90  # how far back is looked
-TOKENS = (
-    F("input_tokens")
-    + F("cached_input_tokens")
-    + F("cache_write_tokens")
-    + F("output_tokens")
-    + F("reasoning_tokens")
-    + F("audio_input_tokens")
-    + F("audio_output_tokens")
-)
+TOKENS = reduce(add, (F(f"{name}_tokens") for name in CLASSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +62,12 @@ def tiers_without_rate() -> list[Unpriced]:
     return _grouped(calls.exclude(service_tier=""))
 
 
-def audio_without_rate() -> list[Unpriced]:
-    """Return the models of the last 90 days that heard or spoke without a rate for it."""
-    is_unheard = Q(audio_input_tokens__gt=0) & ~Q(price__has_key="audio_input_usd")
-    is_unspoken = Q(audio_output_tokens__gt=0) & ~Q(price__has_key="audio_output_usd")
-    return _grouped(_calls().filter(is_unheard | is_unspoken, price__isnull=False))
+def classes_without_rate() -> list[Unpriced]:
+    """Return the models of the last 90 days that took tokens whose class had no rate."""
+    is_unknown = Q()
+    for name in SELDOM_ALIKE:
+        is_unknown |= Q(**{f"{name}_tokens__gt": 0}) & ~Q(price__has_key=f"{name}_usd")
+    return _grouped(_calls().filter(is_unknown, price__isnull=False))
 
 
 def _calls() -> QuerySet[UsageRecord]:

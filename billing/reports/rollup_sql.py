@@ -15,6 +15,7 @@ DIMENSIONS = (
 TOKENS = (
     *("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens"),
     *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens"),
+    *("cache_write_1h_tokens", "image_input_tokens", "image_output_tokens"),
 )
 SUMS = ("attempts", "requests", "unpriced", *TOKENS, "cost_usd", "saved_usd")
 HISTOGRAMS = ("ttft_ms", "duration_ms")

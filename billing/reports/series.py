@@ -14,9 +14,9 @@ from billing.reports.spans import Span
 from billing.reports.tables import Column, Kind, Row, Table, shown
 
 TOKEN_CLASSES = {
-    "Input": ("input_tokens", "audio_input_tokens"),
-    "Input from the cache": ("cached_input_tokens", "cache_write_tokens"),
-    "Output": ("output_tokens", "audio_output_tokens"),
+    "Input": ("input_tokens", "audio_input_tokens", "image_input_tokens"),
+    "Input from the cache": ("cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
+    "Output": ("output_tokens", "audio_output_tokens", "image_output_tokens"),
     "Reasoning": ("reasoning_tokens",),
 }
 

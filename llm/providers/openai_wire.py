@@ -25,12 +25,15 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 class InputDetails(Struct, gc=False):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class OutputDetails(Struct, gc=False):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 NO_INPUT_DETAILS, NO_OUTPUT_DETAILS = InputDetails(), OutputDetails()
@@ -207,35 +210,49 @@ class Gathered:
 def token_usage(usage: Usage | None, *, has_content: bool) -> TokenUsage | None:
     """Return OpenAI's figures as disjoint classes; `None` where there are none that can be true.
 
-    Cached and spoken input are parts of the input, and what could be both counts as spoken, which
-    is dearer. Speech is a part of the output, and so is reasoning, except with vendors whose total
-    is larger than its parts: there it comes on top.
+    Cached, spoken and seen input are parts of the input. What could be both spoken and cached
+    counts as spoken, which is dearer; of pictures only what was not cached counts as pictures, for
+    most vendors charge them as text. Speech and pictures are parts of the output, and so is
+    reasoning, except with vendors whose total is larger than its parts: there it comes on top.
     """
-    return None if usage is None else credible(_disjoint(usage), has_content=has_content)
+    if usage is None:
+        return None
+    sent = _sent(usage.prompt_tokens or 0, usage.prompt_tokens_details or NO_INPUT_DETAILS)
+    return credible(TokenUsage(**sent, **_received(usage)), has_content=has_content)
 
 
-def _disjoint(usage: Usage) -> TokenUsage:
-    prompt = usage.prompt_tokens or 0
-    completion = usage.completion_tokens or 0
-    sent = usage.prompt_tokens_details or NO_INPUT_DETAILS
-    spent = usage.completion_tokens_details or NO_OUTPUT_DETAILS
-    heard, spoken = sent.audio_tokens or 0, spent.audio_tokens or 0
-    cached, reasoning = sent.cached_tokens or 0, spent.reasoning_tokens or 0
+def _sent(prompt: int, parts: InputDetails) -> dict[str, int]:
+    heard, cached = parts.audio_tokens or 0, parts.cached_tokens or 0
     if heard and cached + heard > prompt >= heard:
         cached = prompt - heard
+    rest = prompt - cached - heard
+    written = min(parts.cache_write_tokens or 0, max(rest, 0))
+    seen = min(parts.image_tokens or 0, max(rest - written, 0))
+    return {
+        "input_tokens": rest - written - seen,
+        "cached_input_tokens": cached,
+        "cache_write_tokens": written,
+        "audio_input_tokens": heard,
+        "image_input_tokens": seen,
+    }
+
+
+def _received(usage: Usage) -> dict[str, int]:
+    prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    parts = usage.completion_tokens_details or NO_OUTPUT_DETAILS
+    spoken, drawn = parts.audio_tokens or 0, parts.image_tokens or 0
+    reasoning = parts.reasoning_tokens or 0
     on_top = usage.total_tokens - prompt - completion if usage.total_tokens else 0
     if on_top:
         reasoning = on_top
     else:
         completion -= reasoning
-    return TokenUsage(
-        input_tokens=prompt - cached - heard,
-        cached_input_tokens=cached,
-        output_tokens=completion - spoken,
-        reasoning_tokens=reasoning,
-        audio_input_tokens=heard,
-        audio_output_tokens=spoken,
-    )
+    return {
+        "output_tokens": completion - spoken - drawn,
+        "reasoning_tokens": reasoning,
+        "audio_output_tokens": spoken,
+        "image_output_tokens": drawn,
+    }
 
 
 def without_usage(document: bytes) -> bytes:

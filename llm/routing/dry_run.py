@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from billing import prices
 from billing.pricing import worst_case_usd
 from core.errors import AppError
-from llm import guard, health
+from llm import guard, health, service_tiers
 from llm.health import DeploymentHealth
 from llm.models import StepRole
 from llm.providers import Deployment
@@ -128,6 +128,9 @@ async def _priced(row: Row) -> Row:
     if price is None:
         return row
     most_usd = worst_case_usd(
-        price, input_tokens=row.input_tokens, max_output_tokens=row.max_output_tokens
+        price,
+        input_tokens=row.input_tokens,
+        max_output_tokens=row.max_output_tokens,
+        service_tiers=service_tiers.seen(row.deployment.provider, row.deployment.model),
     )
     return replace(row, most_usd=most_usd)

@@ -20,7 +20,7 @@ from statistics import median
 from msgspec import Struct
 from msgspec.structs import replace
 
-from billing.pricing import ORDINARY, worst_case_usd
+from billing.pricing import worst_case_usd
 from llm.health import DeploymentHealth
 from llm.models import Strategy
 from llm.routing.fitting import Candidate, Fitting, Prices
@@ -142,7 +142,7 @@ def _cost(fitting: Fitting, output: int, facts: Facts) -> Decimal | None:
         price,
         input_tokens=fitting.input_tokens,
         max_output_tokens=output,
-        service_tier=ORDINARY,  # otherwise a vendor that also sells priority would look dear
+        service_tiers=(),  # otherwise a vendor that also sells priority would look dear
     )
 
 
