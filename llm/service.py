@@ -18,7 +18,9 @@ from llm import (
     limits,
     metering,
     structured,
+    tokens,
 )
+from llm.errors import ModelNotFound
 from llm.providers import http
 from llm.routing import plan, routes
 from llm.routing.routes import Route
@@ -76,6 +78,15 @@ async def run(
     async with aclosing(run_tools(request, call, tools, limit, stream)) as events:
         async for event in events:
             yield event
+
+
+async def count_tokens(request: ChatRequest, principal: Principal) -> int:
+    """Return about how many tokens of input the request is to whom it would be sent to first."""
+    route = await routes.find(request.model, principal)
+    if not route.steps:
+        raise ModelNotFound(f"{route.alias} has no model yet.", param="model")
+    model = route.steps[0].deployment.model
+    return (await tokens.measure_soon(request, model)).by(model)
 
 
 async def models(principal: Principal) -> list[ModelOffer]:

@@ -1,11 +1,13 @@
 """How a streamed answer of Anthropic's is read."""
 
+from msgspec.structs import replace
+
 from llm.errors import MalformedAnswer, ProviderError
 from llm.providers import classify
-from llm.providers.anthropic_wire import Event, Usage, end, read_event
+from llm.providers.anthropic_wire import Event, Usage, end, read_event, thought_of, told
 from llm.providers.sse import SseParser
 from llm.providers.surrogates import Halves
-from llm.types import Delta, End, ToolCallDelta
+from llm.types import Delta, End, Thought, ToolCallDelta
 
 
 class EventReader:
@@ -21,6 +23,7 @@ class EventReader:
         self._usage: Usage | None = None
         self._model: str | None = None
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._failure: ProviderError | None = None
         self._has_content = False
         self._tools: dict[int | None, int] = {}  # block's number -> tool call's number
@@ -45,28 +48,26 @@ class EventReader:
                 raise MalformedAnswer(f"The provider {self._provider} sent an end without answer.")
         is_json = self._json_block != -1 and not self._tools
         stop_reason = None if is_json and self._stop_reason == "tool_use" else self._stop_reason
-        return end(stop_reason, self._usage, self._model, has_content=self._has_content)
+        ended = end(stop_reason, self._usage, self._model, has_content=self._has_content)
+        return replace(ended, stop_sequence=self._stop_sequence)
 
     def _read(self, documents: list[bytes]) -> Delta | None:
         text: list[str] = []
-        thinking: list[str] = []
+        thoughts: list[Thought] = []
         tool_calls: list[ToolCallDelta] = []
         for document in documents:
             if (event := self._take(document)) is None:
                 break
             if block := event.content_block or event.delta:
                 text.append(block.text or "")
-                thinking.append(block.thinking or "")
+                if thought := thought_of(block, self._halves):
+                    thoughts.append(thought)
             if event.index == self._json_block:
                 text.append(self._arguments(event))
             elif call := self._tool_call(event):
                 tool_calls.append(call)
-        delta = Delta(
-            self._halves.join("".join(text)),
-            tuple(tool_calls),
-            self._halves.join("".join(thinking), of="thinking"),
-        )
-        if not (delta.text or delta.tool_calls or delta.reasoning):
+        delta = told(self._halves.join("".join(text)), tool_calls, thoughts)
+        if not (delta.text or delta.tool_calls or delta.reasoning or delta.thoughts):
             return None
         self._has_content = True
         return delta
@@ -89,6 +90,7 @@ class EventReader:
         self._merge(event.usage)
         if event.delta is not None and event.delta.stop_reason:
             self._stop_reason = event.delta.stop_reason
+            self._stop_sequence = event.delta.stop_sequence
         return event
 
     def _merge(self, usage: Usage | None) -> None:

@@ -1,16 +1,18 @@
 """What is read of Anthropic's answers."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from billing.pricing import TokenUsage
 from llm.errors import MalformedAnswer
 from llm.providers import classify
 from llm.providers.surrogates import Halves
 from llm.providers.usage import credible, served_tier
-from llm.types import Delta, End, FinishReason, ToolCallDelta
+from llm.types import Delta, End, FinishReason, Thought, ToolCallDelta
 
 # What is not here (end_turn, stop_sequence) is a true end.
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -38,11 +40,14 @@ class Block(Struct):
     type: str | None = None
     text: str | None = None
     thinking: str | None = None
+    signature: str | None = None  # ends a thought
+    data: str | None = None  # a thought that is hidden
     id: str | None = None
     name: str | None = None
     input: Any = None
     partial_json: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class Document(Struct):
@@ -57,6 +62,7 @@ class Answer(Document):
     content: list[Block] | None = None
     model: str | None = None
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     usage: Usage | None = None
 
 
@@ -98,8 +104,29 @@ def whole_answer(provider: str, body: bytes, *, json_tool: str | None = None) ->
     stop_reason = answer.stop_reason
     if json_tool and not calls and stop_reason == "tool_use":
         stop_reason = None
-    has_content = bool(text or calls or reasoning)
-    return delta, end(stop_reason, answer.usage, answer.model, has_content=has_content)
+    ended = end(
+        stop_reason, answer.usage, answer.model, has_content=bool(text or calls or thoughts)
+    )
+    return delta, replace(ended, stop_sequence=answer.stop_sequence)
+
+
+def thought_of(block: Block, halves: Halves) -> Thought | None:
+    """Return the piece of thinking that a block, or a change to one, brings."""
+    if not (block.thinking or block.signature or block.data):
+        return None
+    text = halves.join(block.thinking, of="thinking") if block.thinking else ""
+    return Thought(text, block.signature or "", block.data or "")
+
+
+def told(text: str, calls: Sequence[ToolCallDelta], thoughts: Sequence[Thought]) -> Delta:
+    """Return what was said; thoughts by themselves only where they are more than their text."""
+    is_more = any(thought.signature or thought.hidden for thought in thoughts)
+    return Delta(
+        text,
+        tuple(calls),
+        "".join([thought.text for thought in thoughts]),
+        thoughts=tuple(thoughts) if is_more else (),
+    )
 
 
 def end(

@@ -1,0 +1,127 @@
+"""The API for Anthropic's clients: read its wire, make one call, write its wire."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import ClassVar
+
+import msgspec
+
+from accounts import keys
+from core import request_id
+from core.errors import AppError
+from gateway.answer_headers import EVENT_STREAM, about, cost
+from gateway.calls import call_of, first
+from gateway.errors import Headers, UnknownAddress, UnsupportedParameter
+from gateway.http import ApiConsumer
+from gateway.keep_alive import KeepAlive
+from gateway.messages import answer, conversion, errors, events, wire
+from gateway.messages.events import EventEncoder
+from gateway.pacing import paced
+from llm import service
+from llm.types import Delta, Event, Finished
+
+
+class AnthropicConsumer(ApiConsumer):
+    """One request of a program that speaks Anthropic's wire."""
+
+    scope_needed = "chat"
+
+    def secret(self) -> str:
+        """Return the API key of the request, or raise `InvalidApiKey`."""
+        if key := self.header(b"x-api-key").strip():
+            return key
+        try:
+            return super().secret()
+        except keys.InvalidApiKey:
+            raise keys.InvalidApiKey(
+                "Send your API key in a header: `x-api-key: pk-...` or "
+                "`Authorization: Bearer pk-...`."
+            ) from None
+
+    def error_body(self, error: AppError) -> bytes:
+        return errors.body(error)
+
+    def error_event(self, error: AppError) -> bytes:
+        return errors.event(error)
+
+    async def send_headers(
+        self, *, status: int = HTTPStatus.OK, headers: Headers | None = None
+    ) -> None:
+        """Send them with the request's id where Anthropic's clients look for it."""
+        id = (b"request-id", request_id.current().encode())
+        await super().send_headers(status=status, headers=[*(headers or ()), id])
+
+    def refuse_headers(self) -> None:
+        """Raise `UnsupportedParameter` for a header that would be without effect."""
+        for name, why in wire.UNSUPPORTED_HEADERS.items():
+            if self.header(name.encode()):
+                raise UnsupportedParameter(f"`{name}` is not supported. {why}", param=name)
+
+
+class Messages(AnthropicConsumer):
+    """`POST /v1/messages`."""
+
+    method = "POST"
+    patience: ClassVar[float] = 10.0  # seconds of silence before a ping
+
+    async def handle(self, body: bytes) -> None:
+        self.refuse_headers()
+        asked = wire.parse(body)
+        request = conversion.chat_request(asked)
+        async with aclosing(service.stream(request, call_of(self))) as answered:
+            if asked.stream:
+                async with KeepAlive(self._ping, self.patience) as line:
+                    await self._stream(answered, line)
+            else:
+                await self._whole(answered)
+
+    async def _stream(self, answered: AsyncGenerator[Event, None], line: KeepAlive) -> None:
+        """Send events as they come. Whatever fails from here on ends in an error event."""
+        started = await first(answered)
+        encoder = EventEncoder(started)
+        if not self.is_started:
+            await self.send_headers(headers=[*EVENT_STREAM, *about(started)])
+        await self.send_body(encoder.start(), more_body=True)
+        async with aclosing(paced(answered)) as paced_events:
+            async for event in paced_events:
+                line.note()
+                if isinstance(event, Delta) and (told := encoder.delta(event)):
+                    await self.send_body(told, more_body=True)
+                elif isinstance(event, Finished):
+                    await self.send_body(encoder.finish(event))
+
+    async def _ping(self) -> None:
+        """Say that the model is still at it; before its first word, that begins the stream."""
+        if not self.is_started:
+            await self.send_headers(headers=EVENT_STREAM)
+        await self.send_body(events.PING, more_body=True)
+
+    async def _whole(self, answered: AsyncGenerator[Event, None]) -> None:
+        started = await first(answered)
+        deltas: list[Delta] = []
+        async for event in answered:
+            if isinstance(event, Delta):
+                deltas.append(event)
+            elif isinstance(event, Finished):
+                body = answer.whole(started, deltas, event)
+                await self.send_json(body, *about(started), *cost(event))
+
+
+class TokenCount(AnthropicConsumer):
+    """`POST /v1/messages/count_tokens`."""
+
+    method = "POST"
+
+    async def handle(self, body: bytes) -> None:
+        self.refuse_headers()
+        request = conversion.counted(wire.parse_question(body))
+        count = await service.count_tokens(request, self.principal)
+        await self.send_json(msgspec.json.encode({"input_tokens": count}))
+
+
+class Nothing(AnthropicConsumer):
+    """Whatever else is asked for below `/v1/messages/`."""
+
+    async def handle(self, body: bytes) -> None:
+        raise UnknownAddress(f"There is nothing at {self.scope['path']}.")
