@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from core import request_id
 from core.errors import InvalidRequest
 from gateway import cache_control, extensions, tags
+from gateway.answer_headers import about
 from gateway.extensions import Extensions
 from gateway.http import ApiConsumer
 from llm.types import Call, Event, PromptUsed, RoutingWish, Started
@@ -39,6 +40,18 @@ def call_of(
         routing=said.routing.wish() if said.routing else ANYBODY,
         presence=consumer.presence,
     )
+
+
+async def begun(consumer: ApiConsumer, events: AsyncGenerator[Event, None]) -> Started:
+    """Return the first event of a stream, whose headers are sent then.
+
+    Until it has come, a failure is a plain answer with its status. Where it is very long in coming
+    the stream has begun without it: a failure is an event, and no header says who answers.
+    """
+    consumer.keep_alive()
+    started = await first(events)
+    await consumer.begin_stream(about(started))
+    return started
 
 
 async def first(events: AsyncGenerator[Event, None]) -> Started:

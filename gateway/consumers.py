@@ -6,8 +6,8 @@ from contextlib import aclosing
 import msgspec
 
 from gateway import encoding, extensions, wire
-from gateway.answer_headers import EVENT_STREAM, about, cost
-from gateway.calls import call_of, first
+from gateway.answer_headers import about, cost
+from gateway.calls import begun, call_of, first
 from gateway.encoding import ChunkEncoder
 from gateway.errors import UnknownAddress
 from gateway.http import ApiConsumer
@@ -36,9 +36,8 @@ class ChatCompletions(ApiConsumer):
 
     async def _stream(self, events: AsyncGenerator[Event, None], *, include_usage: bool) -> None:
         """Send events as they come. Whatever fails from here on ends in an error event."""
-        started = await first(events)
+        started = await begun(self, events)
         encoder = ChunkEncoder(started, include_usage=include_usage)
-        await self.send_headers(headers=[*EVENT_STREAM, *about(started)])
         async with aclosing(paced(events)) as paced_events:
             async for event in paced_events:
                 if isinstance(event, Delta):

@@ -73,6 +73,19 @@ class UsageChunk(Chunk, tag="chat.completion.chunk"):
     usage: Usage | None
 
 
+class Settled(Struct):
+    """What the headers of a whole answer say, which those of a stream come too early for."""
+
+    usage_id: str
+    provider: str
+    model: str
+    cost_usd: str | None  # exactly; None: the model has no price
+
+
+class LastChunk(UsageChunk, tag="chat.completion.chunk"):
+    parley: Settled
+
+
 class WholeMessage(Struct, kw_only=True):
     role: Literal["assistant"] = "assistant"
     content: str | None
@@ -116,6 +129,7 @@ class ChunkEncoder:
     """The server-sent events of one answer: one id, one moment, one model, the role first."""
 
     def __init__(self, started: Started, *, include_usage: bool) -> None:
+        self._started = started
         self._head = _head(started)
         self._include_usage = include_usage
         self._is_relayed = False
@@ -142,8 +156,20 @@ class ChunkEncoder:
         if not self._is_relayed:  # the vendor's own chunks say why
             end = self._role() + self._chunk(Content(), finished.finish_reason)
         if self._include_usage:
-            end += self._event([], _usage(finished.usage))
+            end += self._last(finished)
         return end + DONE
+
+    def _last(self, finished: Finished) -> bytes:
+        """Return the event without choices: what was used, by whom and at what cost."""
+        head, started, cost = self._head, self._started, finished.cost_usd
+        settled = Settled(
+            usage_id=str(started.usage_id),
+            provider=started.provider,
+            model=started.model,
+            cost_usd=None if cost is None else f"{cost.normalize():f}",
+        )
+        usage = _usage(finished.usage)
+        return event(LastChunk(head.id, head.created, head.model, [], usage, settled))
 
     def _role(self) -> bytes:
         if self._has_role:
@@ -154,10 +180,10 @@ class ChunkEncoder:
     def _chunk(self, content: Content, finish_reason: FinishReason | None = None) -> bytes:
         return self._event([ChunkChoice(delta=content, finish_reason=finish_reason)])
 
-    def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> bytes:
+    def _event(self, choices: list[ChunkChoice]) -> bytes:
         head = self._head
         if self._include_usage:  # then every chunk has the field
-            return event(UsageChunk(head.id, head.created, head.model, choices, usage))
+            return event(UsageChunk(head.id, head.created, head.model, choices, None))
         return event(Chunk(head.id, head.created, head.model, choices))
 
 

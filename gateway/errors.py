@@ -16,6 +16,7 @@ __all__ = [
     "MethodNotAllowed",
     "UnknownAddress",
     "UnknownParameter",
+    "UnsupportedEncoding",
     "UnsupportedParameter",
     "body",
     "headers",
@@ -54,6 +55,11 @@ class MethodNotAllowed(AppError):
 class BodyTooLarge(AppError):
     code = "request_too_large"
     http_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedEncoding(AppError):
+    code = "unsupported_content_encoding"
+    http_status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 class InternalError(AppError):

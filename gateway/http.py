@@ -15,7 +15,16 @@ from core.errors import AppError
 from core.request_id import Message, Receive, Scope, Send
 from core.throttle import TooOften
 from gateway import encoding, errors, rate_limits
-from gateway.errors import JSON, BodyTooLarge, Headers, InternalError, MethodNotAllowed
+from gateway.answer_headers import EVENT_STREAM
+from gateway.errors import (
+    JSON,
+    BodyTooLarge,
+    Headers,
+    InternalError,
+    MethodNotAllowed,
+    UnsupportedEncoding,
+)
+from gateway.keep_alive import KeepAlive
 from llm import limits
 from llm.limits import LimitExceeded, Refused
 from llm.types import Presence
@@ -26,6 +35,7 @@ logger = structlog.get_logger(__name__)
 # client that still sends when we hang up never sees the answer.
 PATIENCE = 4
 DRAIN = "drain"  # of `Principal.on_disconnect`
+MOST_SILENCES = 3  # before the first content; then the stream begins, whoever may answer
 
 
 class ClientLeft(Exception):
@@ -42,6 +52,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     method: ClassVar[str] = ""  # empty: any
     scope_needed: ClassVar[str] = ""  # of the key; empty: any key will do
+    alive_event: ClassVar[bytes] = b": keep-alive\n\n"  # clients pass over comments
     principal: Principal
     ip: str  # of the client; "" where nobody can say
     is_started = False
@@ -49,11 +60,13 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.presence = Presence()
+        self._keep_alive: KeepAlive | None = None
+        self._silences = 0  # before the stream began
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.base_send = scope, send
         self.ip = address.of_scope(scope)
-        refusal = await self._sign_in()
+        refusal = await self._sign_in() or self._encoded()
         try:
             body = await self.read_body(receive, is_kept=refusal is None)
         except ClientLeft:
@@ -82,8 +95,23 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
         """Send a part of the answer; whoever has left is sent nothing more."""
+        if self._keep_alive is not None:
+            await self._keep_alive.silence()
+            self._keep_alive.note()
+            if not more_body:
+                self._keep_alive.end()
         if not self.presence.has_left:
             await super().send_body(body, more_body=more_body)
+
+    def keep_alive(self) -> None:
+        """Let no proxy take the stream, which is to begin, for dead while it is silent."""
+        self._keep_alive = KeepAlive(self._say_alive, settings.KEEP_ALIVE_SECONDS)
+        self._keep_alive.begin()
+
+    async def begin_stream(self, headers: Headers) -> None:
+        """Send the headers of the stream, unless it has begun without them."""
+        if not self.is_started:
+            await self.send_headers(headers=[*EVENT_STREAM, *headers])
 
     async def send_json(self, body: bytes, *headers: tuple[bytes, bytes]) -> None:
         """Answer with 200 and `body`."""
@@ -131,6 +159,29 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             return InternalError()
         return None
 
+    def _encoded(self) -> AppError | None:
+        """Return what speaks against a compressed body: it could be far larger than it looks."""
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding in ("", "identity"):
+            return None
+        return UnsupportedEncoding(
+            "Send the body as it is, without Content-Encoding.", param="Content-Encoding"
+        )
+
+    async def _say_alive(self) -> None:
+        """Send a sign of life; before the first content only when it has been long in coming.
+
+        Until then a failure is a plain answer with its status, which is worth more.
+        """
+        if self.presence.has_left:
+            return
+        if not self.is_started:
+            self._silences += 1
+            if self._silences < MOST_SILENCES:
+                return
+            await self.begin_stream([])
+        await super().send_body(self.alive_event, more_body=True)
+
     async def _answer_while_present(self, body: bytes, receive: Receive) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in one
@@ -143,6 +194,8 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             task.uncancel()
         finally:
             watcher.cancel()
+            if self._keep_alive is not None:
+                self._keep_alive.end()
 
     async def _end_when_client_leaves(self, answer: "asyncio.Task[Any]", receive: Receive) -> None:
         """Stop the answer at once; where the key says so, only if it takes too long to its end."""
@@ -167,6 +220,9 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         await self._tell(error)
 
     async def _tell(self, error: AppError) -> None:
+        if self._keep_alive is not None:
+            self._keep_alive.end()
+            await self._keep_alive.silence()
         if self.is_started:  # only an event stream can fail after its start
             await self.send_body(self.error_event(error))
             return

@@ -11,6 +11,7 @@ from gateway.errors import UnknownParameter, UnsupportedParameter
 
 T = TypeVar("T")
 NOTHING: Mapping[str, str] = {}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some programs on Windows begin with it
 
 
 def decode(
@@ -26,7 +27,7 @@ def decode(
     `at` is where in the whole body it stands, if it is only a part: `input[3]`.
     """
     try:
-        return decoder.decode(body)
+        return decoder.decode(body.removeprefix(BYTE_ORDER_MARK))
     except msgspec.ValidationError as error:
         raise _explain(str(error), unsupported, at) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
