@@ -166,7 +166,7 @@ class _Labelled:
 
 def _load(key: LabelKey) -> _Labelled:
     if key.number is not None:
-        return _load_numbered(key)
+        return _load_numbered(key, key.number)
     labels = PromptLabel.objects.filter(
         prompt__organization_id=key.organization_id, prompt__name=key.name, name=key.label
     )
@@ -176,13 +176,13 @@ def _load(key: LabelKey) -> _Labelled:
     return _Labelled(_compiled(label.version_id), _cache_of(label.prompt))
 
 
-def _load_numbered(key: LabelKey) -> _Labelled:
+def _load_numbered(key: LabelKey, number: int) -> _Labelled:
     versions = PromptVersion.objects.filter(
-        prompt__organization_id=key.organization_id, prompt__name=key.name, number=key.number
+        prompt__organization_id=key.organization_id, prompt__name=key.name, number=number
     )
     version = versions.select_related("prompt").first()
     if version is None:
-        raise _not_found(key, f"with a version {key.number}", param="version")
+        raise _not_found(key, f"with a version {number}", param="version")
     return _Labelled(_compiled(version.pk), _cache_of(version.prompt))
 
 
