@@ -1,7 +1,8 @@
-"""Histories of calls and budgets: steps to draw, and a second opinion on what they come to.
+"""Histories of calls, prices and budgets: steps to draw, and a second opinion on what they come to.
 
-The second opinion knows nothing of holds, periods' rows and openings: what a budget has spent and
-holds is, at any moment, the sum over all calls it is about that were started in its period.
+The second opinion knows nothing of holds, periods' rows, openings and the ends of prices: what a
+budget has spent and holds is, at any moment, the sum over all calls it is about that were started
+in its period, each at the price that began last before its start.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ from billing.entries import Attempt
 from billing.models import Budget
 from billing.models.budgets import DIMENSIONS
 from billing.periods import period_at
+from billing.pricing import PriceSnapshot
 
 NOTHING = Decimal(0)
+INPUT_TOKENS = 1000  # of every call
 
 USERS = ("ann", "bob")
 PROMPTS = ("", "summary")
@@ -54,6 +57,15 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPrice:
+    """A price of a model begins, now or later; calls that have begun keep theirs."""
+
+    model: str
+    price: PriceSnapshot
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
 class NewCall:
     """Somebody is about to call."""
 
@@ -62,8 +74,7 @@ class NewCall:
     prompt_name: str
     model: str
     tags: tuple[str, ...]
-    hold_usd: Decimal
-    is_priced: bool
+    most_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class End:
     """A call ends, perhaps not for the first time: the one at this place, counted around."""
 
     which: int
-    cost_usd: Decimal
+    output_tokens: int
     is_void: bool
 
 
@@ -137,26 +148,37 @@ calls = st.builds(
     prompt_name=st.sampled_from(PROMPTS),
     model=st.sampled_from(MODELS),
     tags=st.sampled_from([(), TAGS[:1], TAGS]),
-    hold_usd=st.integers(0, 20).map(lambda number: Decimal(number) / 100),
-    is_priced=st.sampled_from([True, True, True, False]),
+    most_tokens=st.integers(0, 2000),
 )
-ends = st.builds(
-    End, few, st.integers(0, 30).map(lambda number: Decimal(number) / 100), one_in_four
-)
+ends = st.builds(End, few, st.integers(0, 3000), one_in_four)
 entries = st.one_of(
-    calls, calls, ends, ends, st.builds(Sign, few, st.integers(0, 50_000)), st.builds(Hit, calls)
+    calls, calls, ends, ends, st.builds(Sign, few, st.integers(0, 5000)), st.builds(Hit, calls)
+)
+prices = st.builds(
+    NewPrice,
+    st.sampled_from(MODELS),
+    st.builds(
+        PriceSnapshot,
+        input_usd=st.sampled_from([Decimal(0), Decimal(1), Decimal(30)]),
+        output_usd=st.sampled_from([Decimal(0), Decimal(10), Decimal("33.333333"), Decimal(90)]),
+        request_usd=st.sampled_from([None, None, Decimal("0.02")]),
+    ),
+    st.sampled_from([0.0, 0.0, 0.005, 3.0, 24.0]),
 )
 batches = st.builds(Batch, st.lists(entries, min_size=3, max_size=8), one_in_four)
 steps = st.one_of(
     budgets,
     changes,
+    prices,
     batches,
     batches,
     st.builds(Later, st.sampled_from([0.01, 3.0, 11.0, 26.0]), st.booleans()),
 )
 histories = st.tuples(
-    st.lists(budgets, min_size=1, max_size=3), st.lists(steps, min_size=8, max_size=14)
-).map(lambda both: [*both[0], *both[1]])
+    st.lists(prices, min_size=1, max_size=3),
+    st.lists(budgets, min_size=1, max_size=3),
+    st.lists(steps, min_size=8, max_size=12),
+).map(lambda parts: [step for part in parts for step in part])
 
 
 @dataclass(slots=True)
@@ -164,23 +186,36 @@ class Call:
     """A call that was admitted, as the second opinion sees it."""
 
     attempt: Attempt
+    price: PriceSnapshot | None
     started_at: datetime
     lease_ends: datetime
     output_tokens: int = 0
     is_open: bool = True
-    cost_usd: Decimal = NOTHING
+    cost_usd: Decimal | None = None
 
     @property
     def holds_usd(self) -> Decimal:
         return self.attempt.hold_usd if self.is_open else NOTHING
 
+    def end(self, output_tokens: int, *, is_void: bool = False) -> None:
+        """Let it cost what it took, at the price that it began with; only once."""
+        if self.is_open:
+            self.is_open = False
+            self.cost_usd = NOTHING if is_void else usd(self.price, output_tokens)
+
 
 @dataclass(slots=True)
 class SecondOpinion:
-    """All budgets and calls of one organization."""
+    """All budgets and calls of one organization, and the prices of its models."""
 
     budgets: list[Budget] = field(default_factory=list)
     calls: dict[UUID, Call] = field(default_factory=dict)
+    prices: dict[tuple[str, datetime], PriceSnapshot] = field(default_factory=dict)
+
+    def price_of(self, model: str, now: datetime) -> PriceSnapshot | None:
+        """Return the price that began last."""
+        begun = [begins for name, begins in self.prices if name == model and begins <= now]
+        return self.prices[model, max(begun)] if begun else None
 
     def admit(self, attempt: Attempt, now: datetime, lease: timedelta) -> Budget | None:
         """Take the call in, or return the budget that has no room."""
@@ -191,7 +226,8 @@ class SecondOpinion:
             spent, held = self.amounts(budget, period.starts_at, period.ends_at)
             if attempt.hold_usd > max(budget.limit_usd - spent - held, NOTHING):
                 return budget
-        self.calls[attempt.id] = Call(attempt, now, now + lease)
+        price = self.price_of(attempt.model_asked, now)
+        self.calls[attempt.id] = Call(attempt, price, now, now + lease)
         return None
 
     def amounts(
@@ -205,7 +241,16 @@ class SecondOpinion:
             and (ends_at is None or call.started_at < ends_at)
             and is_about(budget, call.attempt)
         ]
-        return total(call.cost_usd for call in about), total(call.holds_usd for call in about)
+        costs = total(call.cost_usd or NOTHING for call in about)
+        return costs, total(call.holds_usd for call in about)
+
+
+def usd(price: PriceSnapshot | None, output_tokens: int) -> Decimal | None:
+    """Return what a call costs by hand: exact here, because no price has too many digits."""
+    if price is None:
+        return None
+    tokens = INPUT_TOKENS * price.input_usd + output_tokens * price.output_usd
+    return tokens / 1_000_000 + (price.request_usd or NOTHING)
 
 
 def total(amounts: Any) -> Decimal:

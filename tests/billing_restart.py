@@ -1,13 +1,19 @@
 """A process of its own with a PostgreSQL of its own, which is restarted while fifty callers spend.
 
-python -m tests.billing_restart FOLDER: prints what became of the calls, as JSON.
+python -m tests.billing_restart FOLDER END…: prints what became of the calls, as JSON. An END is
+"stop" (in order), "crash" (PostgreSQL's immediate shutdown) or "kill" (of its first process).
 """
 
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,47 +21,59 @@ from uuid import UUID
 from core import embedded, embedded_postgres
 
 CALLERS = 50
-CALLS_BEFORE = 300
-CALLS_AFTER = 300
+CALLS_BEFORE = 150  # each end
+CALLS_AFTER = 300  # the last
 
 
-async def load(restart: Any) -> set[UUID]:
-    """Return the calls that were made, with a restart in their midst."""
+@dataclass
+class Calls:
+    """What the callers were told."""
+
+    made: set[UUID] = field(default_factory=set)  # of whose hold they know
+    settled: set[UUID] = field(default_factory=set)
+    settled_before: frozenset[UUID] = frozenset()  # PostgreSQL last ended
+
+
+async def load(restarts: Sequence[Callable[[], None]]) -> Calls:
+    """Return the calls that were made, with restarts in their midst."""
     from billing import ledger
     from core.errors import DependencyDown
     from tests.billing_support import attempt, make_tenant, settlement
 
     tenant = await asyncio.to_thread(make_tenant, "1000")
-    made: set[UUID] = set()
-    enough = CALLS_BEFORE
+    calls = Calls()
+    enough = sys.maxsize
 
     async def caller() -> None:
-        while len(made) < enough:
+        while len(calls.made) < enough:
             one = attempt(tenant, "0.01")
             try:
                 await ledger.hold(one)
             except DependencyDown:
                 await asyncio.sleep(0.05)
                 continue
-            made.add(one.id)
+            calls.made.add(one.id)
             try:
                 await ledger.settle(settlement(one, "0.005"))
             except DependencyDown:
                 continue  # the ledger goes on trying
+            calls.settled.add(one.id)
 
     callers = [asyncio.create_task(caller()) for _ in range(CALLERS)]
-    while len(made) < CALLS_BEFORE // 2:  # noqa: ASYNC110 - callers only count
-        await asyncio.sleep(0.01)
-    enough = sys.maxsize
-    await asyncio.to_thread(restart)
-    enough = len(made) + CALLS_AFTER
+    for restart in restarts:
+        so_many = len(calls.settled) + CALLS_BEFORE
+        while len(calls.settled) < so_many:  # noqa: ASYNC110 - callers only count
+            await asyncio.sleep(0.01)
+        calls.settled_before = frozenset(calls.settled)
+        await asyncio.to_thread(restart)
+    enough = len(calls.made) + CALLS_AFTER
     await asyncio.gather(*callers)
     await ledger.drain()
     await asyncio.to_thread(ledger.close)
-    return made
+    return calls
 
 
-def report(made: set[UUID]) -> dict[str, Any]:
+def report(calls: Calls) -> dict[str, Any]:
     """Sweep what is open, and return what is in the books."""
     import time
 
@@ -67,19 +85,33 @@ def report(made: set[UUID]) -> dict[str, Any]:
         assert time.monotonic() < deadline, "a hold outlived its lease"
         sweeper.sweep()
         time.sleep(0.1)
-    records = UsageRecord.objects.filter(pk__in=made)
+    costs = dict(UsageRecord.objects.values_list("pk", "cost_usd"))
     period = BudgetPeriod.objects.get()
+    lost = calls.made - costs.keys()
     return {
-        "made": len(made),
-        "recorded": records.count(),
-        "spent": str(period.spent_usd - len(made) * Decimal("0.005")),
+        "made": len(calls.made),
+        "settled_before": len(calls.settled_before),
+        "lost": len(lost),
+        "lost_although_settled": len(lost & calls.settled_before),
+        "costs": sorted({f"{costs[one]:.3f}" for one in calls.made - lost}),
+        "spent": str(period.spent_usd - len(calls.made - lost) * Decimal("0.005")),
         "held": str(period.held_usd.normalize()),
-        "others": list(UsageRecord.objects.exclude(pk__in=made).values_list("cost_usd", flat=True)),
+        "others": [cost for one, cost in costs.items() if one not in calls.made],
         "differences": books.differences(),
     }
 
 
-def main(folder: Path) -> None:
+def end(how: str, folder: Path) -> None:
+    """Let PostgreSQL end: in order, or as a crash would have it."""
+    if how == "stop":
+        embedded_postgres.stop(folder)
+        return
+    pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
+    os.kill(pid, signal.SIGQUIT if how == "crash" else signal.SIGKILL)
+    subprocess.run(["tail", f"--pid={pid}", "-f", "/dev/null"], check=True)  # until it has gone
+
+
+def main(folder: Path, ends: Sequence[str]) -> None:
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "PARLEY_DATA_DIR": str(folder),
@@ -97,15 +129,15 @@ def main(folder: Path) -> None:
         call_command("migrate", verbosity=0)
         connections.close_all()  # the restart would cut it
 
-        def restart() -> None:
-            embedded_postgres.stop(folder / "postgres")
+        def restart(how: str) -> None:
+            end(how, folder / "postgres")
             embedded_postgres.start(folder / "postgres")
 
-        found = report(asyncio.run(load(restart)))
+        found = report(asyncio.run(load([partial(restart, how) for how in ends])))
         connections.close_all()
         connections["default"].close_pool()  # type: ignore[attr-defined]
     print(json.dumps(found, default=str), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

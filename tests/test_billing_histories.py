@@ -1,4 +1,4 @@
-"""Two hundred histories of calls, budgets and faults: the books agree with a second opinion."""
+"""Two hundred histories of calls, prices, budgets and faults: a second opinion agrees."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,14 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from accounts import keys
 from accounts.models import ApiKey, Organization, User
 from accounts.principal import Principal
-from billing import books, ledger_writer, sweeper
-from billing.entries import Attempt, Entry, Hold, Renewal, Settle, void
+from billing import books, ledger_writer, prices, sweeper
+from billing.charges import charge_usd
+from billing.entries import Attempt, Entry, Hold, Renewal, Settle, Settlement, void
 from billing.entries import Hit as HitEntry
 from billing.errors import BudgetExceeded
 from billing.models import Budget, BudgetPeriod, Outcome, Overrun, UsageRecord, UsageState
-from billing.pricing import TokenUsage, cost_usd
+from billing.pricing import ORDINARY, PriceSnapshot, TokenUsage, worst_case_usd
 from core.ids import new_id
 from tests.billing_histories import (
+    INPUT_TOKENS,
     NOTHING,
     Batch,
     Call,
@@ -31,11 +33,12 @@ from tests.billing_histories import (
     Later,
     NewBudget,
     NewCall,
+    NewPrice,
     SecondOpinion,
     Sign,
     histories,
 )
-from tests.billing_support import PRICE, settlement
+from tests.billing_support import settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +65,7 @@ class History:
         self._users = {
             name: User.objects.get_or_create(username=name)[0] for name in ("ann", "bob")
         }
+        self._provider = f"acme-{new_id().hex}"  # prices are for all organizations
         self._key: ApiKey = keys.create(organization=self._organization, name="job")[0]
         self._opinion = SecondOpinion()
 
@@ -95,6 +99,17 @@ class History:
         budget.save(update_fields=list(step.change))
 
     @take.register
+    def _(self, step: NewPrice) -> None:
+        begins = self._clock.now + timedelta(hours=step.hours)
+        where = {"provider": self._provider, "model": step.model}
+        if (step.model, begins) in self._opinion.prices:
+            with pytest.raises(prices.PriceBegins):
+                prices.add(**where, price=step.price, valid_from=begins)
+        else:
+            prices.add(**where, price=step.price, valid_from=begins)
+            self._opinion.prices[step.model, begins] = step.price
+
+    @take.register
     def _(self, step: Later) -> None:
         self._clock.now += timedelta(hours=step.hours)
         if step.is_swept:
@@ -124,9 +139,7 @@ class History:
         sweeper.sweep()
         for call in self._opinion.calls.values():
             if call.is_open and call.lease_ends < self._clock.now:
-                usage = TokenUsage(input_tokens=1000, output_tokens=call.output_tokens)
-                call.is_open = False
-                call.cost_usd = cost_usd(PRICE, usage) if call.attempt.price else NOTHING
+                call.end(call.output_tokens)
         self.check()
 
     def check(self) -> None:
@@ -144,7 +157,8 @@ class History:
         self._clock.now += 2 * self._lease
         self.sweep()
         records = UsageRecord.objects.filter(organization=self._organization, is_cache_hit=False)
-        assert set(records.values_list("pk", flat=True)) == set(self._opinion.calls)
+        costs = {call.attempt.id: call.cost_usd for call in self._opinion.calls.values()}
+        assert dict(records.values_list("pk", "cost_usd")) == costs
         assert not records.filter(state=UsageState.STARTED).exists()
         periods = BudgetPeriod.objects.filter(budget__organization=self._organization)
         assert not periods.exclude(held_usd=0).exists()
@@ -155,7 +169,7 @@ class History:
         results = ledger_writer.write(entries)
         for entry in entries:
             if isinstance(entry, Settle):
-                self._settle(entry)
+                self._settle(entry.settlement)
         for entry in entries:
             call = self._opinion.calls.get(entry.usage_id) if isinstance(entry, Renewal) else None
             if call is not None and call.is_open and isinstance(entry, Renewal):
@@ -167,11 +181,9 @@ class History:
             else:
                 assert result is None
 
-    def _settle(self, entry: Settle) -> None:
-        call = self._opinion.calls[entry.settlement.usage_id]
-        if call.is_open:
-            call.is_open = False
-            call.cost_usd = entry.settlement.cost_usd or NOTHING
+    def _settle(self, told: Settlement) -> None:
+        is_void = told.outcome == Outcome.FAILED
+        self._opinion.calls[told.usage_id].end(told.usage.output_tokens, is_void=is_void)
 
     def _admit(self, attempt: Attempt, result: Exception | None) -> None:
         if attempt.id in self._opinion.calls:
@@ -186,6 +198,7 @@ class History:
 
     def _attempt(self, call: NewCall) -> Attempt:
         user = self._users[call.user] if call.user else None
+        price = prices.in_force(self._provider, call.model)
         return Attempt(
             id=new_id(),
             request_id="history",
@@ -196,12 +209,12 @@ class History:
                 user_id=user.pk if user else None,
                 api_key_id=self._key.pk if call.has_key else None,
             ),
-            provider="acme",
+            provider=self._provider,
             model_asked=call.model,
-            model_served="model-1",
-            input_tokens=1000,
-            hold_usd=call.hold_usd if call.is_priced else NOTHING,
-            price=PRICE if call.is_priced else None,
+            model_served=call.model,
+            input_tokens=INPUT_TOKENS,
+            hold_usd=_worst_case(price, call.most_tokens),
+            price=price,
             prompt_name=call.prompt_name,
             tags=call.tags,
         )
@@ -216,8 +229,16 @@ class Clock:
 def _end(call: Call, end: End) -> Settle:
     if end.is_void:
         return Settle(void(call.attempt, Outcome.FAILED, "TimedOut"))
-    cost = str(end.cost_usd) if call.attempt.price else None
-    return Settle(settlement(call.attempt, cost))
+    made = call.attempt
+    usage = TokenUsage(input_tokens=INPUT_TOKENS, output_tokens=end.output_tokens)
+    cost = charge_usd(made.price, usage, ORDINARY, provider=made.provider, model=made.model_served)
+    return Settle(replace(settlement(made, None, usage=usage), cost_usd=cost))
+
+
+def _worst_case(price: PriceSnapshot | None, most_tokens: int) -> Decimal:
+    if price is None:
+        return NOTHING
+    return worst_case_usd(price, input_tokens=INPUT_TOKENS, max_output_tokens=most_tokens)
 
 
 @EVERY_TIME_THE_SAME
