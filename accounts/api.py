@@ -1,16 +1,31 @@
-"""How a program signs in to the REST API: `Authorization: Bearer pk-...`."""
+"""Who may use the REST API, and how often: `Authorization: Bearer pk-...`, or a session."""
 
+from typing import TYPE_CHECKING
+
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 
 from accounts import keys, rights
 from accounts.models import User
 from accounts.principal import Principal
 from accounts.services import principal_for
 from core import address
+from core.throttle import Throttle
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # it imports this module by its settings
 
 SCOPE = "data"  # what a key needs for all below /api/
+TOO_MANY = "You have sent many requests in a short time."
+
+_callers = Throttle("rest", times=lambda: settings.REST_PER_MINUTE, seconds=60)
+_strangers = Throttle(
+    "rest-anonymous", times=lambda: settings.REST_ANONYMOUS_PER_MINUTE, seconds=60
+)
 
 
 class ServiceUser(AnonymousUser):
@@ -45,6 +60,34 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class PerCaller(BaseThrottle):
+    """So many requests a minute of one key or person, and fewer of an address without either."""
+
+    def allow_request(self, request: Request, view: "APIView") -> bool:
+        """Count the request, or raise `TooOften`, which says when to come again."""
+        throttle, key = _counted(request)
+        throttle.check(key, TOO_MANY)
+        throttle.count(key)
+        return True
+
+
+class PeopleOnly(BasePermission):
+    """Lets in who has signed in, and no key: what a key could make would outlive it."""
+
+    message = "A key cannot do this: sign in."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        return isinstance(request.user, User) and not isinstance(request.auth, Principal)
+
+
+def _counted(request: Request) -> tuple[Throttle, str]:
+    if isinstance(request.auth, Principal):
+        return _callers, f"key:{request.auth.api_key_id}"
+    if isinstance(request.user, User):
+        return _callers, f"user:{request.user.pk}"
+    return _strangers, address.of_request(request)
 
 
 def principal_of(request: Request) -> Principal:

@@ -4,6 +4,7 @@ import gc
 
 import chat.generation
 import llm.service
+from accounts import last_used
 from billing import ledger
 from core import redis
 from core.request_id import ASGIApp, Receive, Scope, Send
@@ -45,5 +46,6 @@ async def _shut_down() -> None:
     await chat.generation.shut_down()
     await llm.service.close()
     await ledger.drain()
+    await last_used.flush()
     await redis.close()
     ledger.close()

@@ -54,6 +54,9 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "channels",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "csp",
     "django_tasks",
     "django_tasks_db",
@@ -219,8 +222,14 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    # JSON unless HTML is asked for: a browser gets pages to look around.
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api.PerCaller"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "core.api.NewestFirst",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "core.api.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -280,4 +289,8 @@ WRONG_KEYS_PER_MINUTE = env.int(
     "PARLEY_WRONG_KEYS_PER_MINUTE", 300, validate=environment.not_negative
 )
 WRONG_PASSWORDS = env.int("PARLEY_WRONG_PASSWORDS", 20, validate=environment.not_negative)
+REST_PER_MINUTE = env.int("PARLEY_REST_PER_MINUTE", 600, validate=environment.not_negative)
+REST_ANONYMOUS_PER_MINUTE = env.int(
+    "PARLEY_REST_ANONYMOUS_PER_MINUTE", 60, validate=environment.not_negative
+)
 MESSAGES_PER_MINUTE = env.int("PARLEY_MESSAGES_PER_MINUTE", 60, validate=environment.not_negative)

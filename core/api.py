@@ -1,13 +1,41 @@
-"""How Django REST framework tells of a failure: `{"error": {"code", "message", ...}}`."""
+"""What all of the REST API shares: failures as `{"error": {"code", "message", ...}}`, and pages."""
 
 from typing import Any
 
-from rest_framework.exceptions import APIException, ValidationError
+import django.core.exceptions
+from django.db import DataError
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_401_UNAUTHORIZED
-from rest_framework.views import exception_handler
+from rest_framework.views import APIView, exception_handler
 
 from core.errors import AppError
+
+
+class Pages(CursorPagination):
+    """Pages that stay right while rows come and go; `page_size` says how long, up to 500."""
+
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+    def paginate_queryset(
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        """Return a page; a cursor that somebody has made up is refused, not looked for."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (django.core.exceptions.ValidationError, ValueError, DataError) as error:
+            raise NotFound(self.invalid_cursor_message) from error
+
+
+class NewestFirst(Pages):
+    ordering = ["-created_at", "-pk"]
+
+
+class ByName(Pages):
+    ordering = ["name", "pk"]
 
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -8,11 +8,18 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import CacheMode, Organization
+from accounts.principal import Principal
 from llm.models.caching import LONGEST_SECONDS
 from prompts.content import PromptContent
 
 PRODUCTION = "production"  # the label that callers get unless they name another
 LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+
+
+class PromptQuerySet(models.QuerySet["Prompt"]):
+    def visible_to(self, principal: Principal) -> Self:
+        """Return the prompts of the organization that the caller acts for."""
+        return self.filter(organization_id=principal.organization_id)
 
 
 class Prompt(models.Model):
@@ -54,6 +61,8 @@ class Prompt(models.Model):
         help_text="The name under which the model is asked that compares questions.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PromptQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

@@ -1,0 +1,74 @@
+"""A person's conversations over REST, read only: they are written in the chat."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.viewsets import ReadOnlyModelViewSet
+
+from accounts.api import principal_of
+from chat.models import Conversation, Message
+from core.api import Pages
+
+
+class ConversationSerializer(serializers.ModelSerializer[Conversation]):
+    class Meta:
+        model = Conversation
+        fields = ["id", "title", "model", "active_leaf", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    class Meta:
+        model = Message
+        fields = [
+            *("id", "parent", "role", "text", "status", "error_code", "error_message"),
+            *("model_served", "prompt_name", "prompt_version", "input_tokens", "output_tokens"),
+            *("cost_usd", "usage_id", "created_at"),
+        ]
+        read_only_fields = fields
+
+
+class ConversationFilter(django_filters.FilterSet):
+    updated_after = django_filters.IsoDateTimeFilter(field_name="updated_at", lookup_expr="gt")
+    updated_before = django_filters.IsoDateTimeFilter(field_name="updated_at", lookup_expr="lt")
+
+    class Meta:
+        model = Conversation
+        fields = ["updated_after", "updated_before", "model"]
+
+
+class LastChangedFirst(Pages):
+    ordering = ["-updated_at", "-pk"]
+
+
+class InOrder(Pages):
+    ordering = ["created_at", "pk"]
+
+
+class ConversationViewSet(ReadOnlyModelViewSet[Conversation]):
+    """The caller's own conversations, the last changed first."""
+
+    queryset = Conversation.objects.none()
+    serializer_class = ConversationSerializer
+    pagination_class = LastChangedFirst
+    filterset_class = ConversationFilter
+
+    def get_queryset(self) -> QuerySet[Conversation]:
+        return Conversation.objects.visible_to(principal_of(self.request))
+
+
+class MessageList(ListAPIView[Message]):
+    """The messages of a conversation of one's own, all branches, in the order they were written."""
+
+    queryset = Message.objects.none()
+    serializer_class = MessageSerializer
+    pagination_class = InOrder
+
+    def get_queryset(self) -> QuerySet[Message]:
+        mine = Conversation.objects.visible_to(principal_of(self.request))
+        conversation: Any = get_object_or_404(mine, pk=self.kwargs["pk"])
+        return Message.objects.filter(conversation=conversation)
