@@ -1,10 +1,11 @@
 # `make run` and `make test` are all a newcomer needs; the rest is for who changes Parley.
 PYTHON ?= python3
 VENV := .venv/bin
+JAVASCRIPT := tests/clients/javascript
 # Tools that only read the code need settings, but no running services.
 NO_SERVICES := DATABASE_URL=postgresql:///unused REDIS_URL=redis://unused
 
-.PHONY: run test check format bench lock help
+.PHONY: run test test-clients check format bench lock help
 
 run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
 	@$(PYTHON) requirements/install.py base
@@ -13,6 +14,15 @@ run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
 test: ## Run every test against real, embedded PostgreSQL and Redis
 	@$(PYTHON) requirements/install.py dev
 	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4
+
+test-clients: $(JAVASCRIPT)/node_modules ## Run the basics of the clients that people use against Parley
+	@$(PYTHON) requirements/install.py dev
+	@exec $(VENV)/python -m pytest tests/clients/basics.py
+
+$(JAVASCRIPT)/node_modules: $(JAVASCRIPT)/package-lock.json requirements/clients.txt
+	@$(PYTHON) requirements/install.py clients
+	@cd $(JAVASCRIPT) && PATH="$(CURDIR)/.venv-clients/bin:$$PATH" npm ci --silent --no-fund --no-audit
+	@touch $@
 
 check: ## Lint, types, layers, migrations, production settings
 	@$(PYTHON) requirements/install.py dev
@@ -38,6 +48,7 @@ lock: ## Pin requirements/*.in anew
 	@$(PYTHON) requirements/install.py dev
 	$(VENV)/uv pip compile -q --upgrade --no-emit-index-url --universal --python-version 3.11 --no-header requirements/base.in -o requirements/base.txt
 	$(VENV)/uv pip compile -q --upgrade --no-emit-index-url --universal --python-version 3.11 --no-header requirements/dev.in -o requirements/dev.txt -c requirements/base.txt
+	$(VENV)/uv pip compile -q --upgrade --no-emit-index-url --universal --python-version 3.11 --no-header requirements/clients.in -o requirements/clients.txt
 
 help:
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'

@@ -1,6 +1,8 @@
 """Make `.venv` and install a pinned lock into it, with one clear line where that fails.
 
-    python3 requirements/install.py base|dev
+    python3 requirements/install.py base|dev|clients
+
+`clients` gets an environment of its own, `.venv-clients`: other people's programs, not Parley's.
 
 Runs on the standard library alone: nothing of Parley is installed yet.
 """
@@ -12,8 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-LOG = VENV / "install.log"
+VENVS = {"clients": ROOT / ".venv-clients"}  # the others share one
 
 # What pip prints, and what to do about it; the first that is found is told.
 REASONS = [
@@ -51,32 +52,34 @@ def main(kind: str) -> None:
         )
     lock = ROOT / "requirements" / f"{kind}.txt"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    stamp = VENV / f"installed-{kind}"
+    venv = VENVS.get(kind, ROOT / ".venv")
+    stamp = venv / f"installed-{kind}"
     if stamp.exists() and stamp.read_text() == digest:
         return
-    make_venv()
-    say(f"Installing {kind} packages into .venv (once; about a minute) …")
-    run_pip(lock)
+    make_venv(venv)
+    say(f"Installing {kind} packages into {venv.name} (once; about a minute) …")
+    run_pip(lock, venv)
     stamp.write_text(digest)
 
 
-def make_venv() -> None:
-    """Make `.venv`, also where an earlier try broke off half-way."""
-    if (VENV / "bin" / "pip").exists():
+def make_venv(venv: Path) -> None:
+    """Make an environment, also where an earlier try broke off half-way."""
+    if (venv / "bin" / "pip").exists():
         return
     result = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
+        [sys.executable, "-m", "venv", "--clear", str(venv)], capture_output=True, text=True
     )
     if result.returncode:
         output = result.stdout + result.stderr
         stop(reason(output) or "Python's venv module does not work. Install python3-venv.")
 
 
-def run_pip(lock: Path) -> None:
-    """Install the lock; what pip prints goes to `.venv/install.log`."""
-    command = [str(VENV / "bin" / "pip"), "install", "--disable-pip-version-check", "--no-input"]
+def run_pip(lock: Path, venv: Path) -> None:
+    """Install the lock; what pip prints goes to `install.log` in the environment."""
+    command = [str(venv / "bin" / "pip"), "install", "--disable-pip-version-check", "--no-input"]
+    log_file = venv / "install.log"
     try:
-        with LOG.open("w") as log:
+        with log_file.open("w") as log:
             failed = subprocess.run(
                 [*command, "--requirement", str(lock)],
                 stdout=log,
@@ -86,8 +89,8 @@ def run_pip(lock: Path) -> None:
     except OSError as error:
         stop(f"{error.strerror}: {error.filename}")
     if failed:
-        output = LOG.read_text(errors="replace")
-        stop(reason(output) or f"pip failed: {last_error(output)} All of it is in {LOG}.")
+        output = log_file.read_text(errors="replace")
+        stop(reason(output) or f"pip failed: {last_error(output)} All of it is in {log_file}.")
 
 
 def reason(output: str) -> str | None:
