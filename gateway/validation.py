@@ -27,7 +27,7 @@ def decode(
     `at` is where in the whole body it stands, if it is only a part: `input[3]`.
     """
     try:
-        return decoder.decode(body.removeprefix(BYTE_ORDER_MARK))
+        return decoder.decode(bytes(body).removeprefix(BYTE_ORDER_MARK))
     except msgspec.ValidationError as error:
         raise _explain(str(error), unsupported, at) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
