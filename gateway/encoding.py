@@ -21,7 +21,9 @@ from llm.types import (
     ToolCallDelta,
 )
 
+FRAME_END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
+USAGE = b'"usage":'
 
 _encode = msgspec.json.Encoder().encode
 
@@ -141,7 +143,7 @@ class ChunkEncoder:
             if self._include_usage and not self._is_relayed:
                 self._head = _head_of(delta.raw) or self._head
             self._is_relayed = True
-            return delta.raw
+            return _with_usage_field(delta.raw) if self._include_usage else delta.raw
         return self._role() + self._chunk(
             Content(
                 content=delta.text or None,
@@ -239,6 +241,20 @@ def _head_of(frames: bytes) -> Head | None:
         return msgspec.json.decode(first, type=Head)
     except msgspec.DecodeError:
         return None
+
+
+def _with_usage_field(frames: bytes) -> bytes:
+    """Return a vendor's chunks, each with `usage` or null for it, as who asked for usage expects.
+
+    OpenAI writes it; not every server that speaks its API does. A text that quotes the word has a
+    backslash in it.
+    """
+    if frames.count(USAGE) == frames.count(FRAME_END):
+        return frames
+    return FRAME_END.join(
+        frame if USAGE in frame or not frame.endswith(b"}") else frame[:-1] + b',"usage":null}'
+        for frame in frames.split(FRAME_END)
+    )
 
 
 def _tool_call(call: ToolCallDelta) -> ToolCallChunk:

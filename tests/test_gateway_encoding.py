@@ -83,9 +83,41 @@ def test_what_the_vendor_wrote_is_relayed_and_our_usage_continues_it() -> None:
 
     chunk, usage, done = stream(Delta(text="x", raw=raw), include_usage=True)
 
-    assert chunk == {"id": "theirs", "created": 7, "model": "their-model", "choices": []}
+    theirs = {"id": "theirs", "created": 7, "model": "their-model", "choices": []}
+    assert chunk == {**theirs, "usage": None}
     assert (usage["id"], usage["created"], usage["model"]) == ("theirs", 7, "their-model")
     assert done == "[DONE]"
+
+
+def test_what_the_vendor_wrote_is_relayed_to_the_byte_where_no_usage_was_asked_for() -> None:
+    raw = b'data: {"id": "theirs",  "choices":[]}\n\n'
+
+    encoder = ChunkEncoder(STARTED, include_usage=False)
+
+    assert encoder.delta(Delta(text="x", raw=raw)) == raw
+
+
+def test_every_relayed_chunk_has_usage_where_it_was_asked_for() -> None:
+    raw = (
+        b'data: {"id":"a","choices":[{"delta":{"content":"\\"usage\\": 1"}}]}\n\n'
+        b'data: {"id":"a","choices":[],"usage":null}\n\n'
+    )
+
+    first, second, *_ = stream(Delta(text="x", raw=raw), include_usage=True)
+
+    assert (first["usage"], second["usage"]) == (None, None)
+    assert first["choices"][0]["delta"]["content"] == '"usage": 1'
+
+
+def test_the_last_chunk_tells_what_the_headers_cannot() -> None:
+    *_, last, _ = stream(Delta(text="Hello"), include_usage=True)
+
+    assert last["parley"] == {
+        "usage_id": str(STARTED.usage_id),
+        "provider": "p",
+        "model": "m-1",
+        "cost_usd": "0.1",
+    }
 
 
 def test_tool_calls_are_streamed_in_pieces() -> None:

@@ -1,5 +1,7 @@
 """Bad input, wrong keys, empty budgets: a clear error in OpenAI's shape, and nothing lost."""
 
+import gzip
+import json
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -41,6 +43,40 @@ def test_a_body_that_is_not_json(caller: Program) -> None:
     response = caller.http.post("/chat/completions", content=b"{nonsense")
 
     check(response, 400, "invalid_request_error", "invalid_request")
+
+
+def test_a_compressed_body(caller: Program) -> None:
+    body = gzip.compress(b'{"model": "m", "messages": []}')
+
+    response = caller.http.post(
+        "/chat/completions", content=body, headers={"Content-Encoding": "gzip"}
+    )
+
+    check(
+        response,
+        415,
+        "invalid_request_error",
+        "unsupported_content_encoding",
+        "Content-Encoding",
+    )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/x-www-form-urlencoded"},  # curl, where nobody says
+        {"Content-Type": "text/plain; charset=utf-8", "Content-Encoding": "identity"},
+    ],
+)
+def test_json_is_read_whatever_it_is_called(caller: Program, headers: dict[str, str]) -> None:
+    body = json.dumps({"model": caller.model, "messages": MESSAGES}).encode()
+
+    response = caller.http.post(
+        "/chat/completions", content=b"\xef\xbb\xbf" + body, headers=headers
+    )
+
+    assert response.status_code == 200
 
 
 def test_a_wrong_type_names_the_field(caller: Program) -> None:
