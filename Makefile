@@ -17,7 +17,7 @@ test: ## Run every test against real, embedded PostgreSQL and Redis
 
 test-clients: $(JAVASCRIPT)/node_modules ## Run the basics of the clients that people use against Parley
 	@$(PYTHON) requirements/install.py dev
-	@exec $(VENV)/python -m pytest tests/clients/basics.py
+	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4 tests/clients/basics.py
 
 $(JAVASCRIPT)/node_modules: $(JAVASCRIPT)/package-lock.json requirements/clients.txt
 	@$(PYTHON) requirements/install.py clients
