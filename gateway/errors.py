@@ -35,6 +35,10 @@ TYPES = {
 }
 
 
+# To come back in a moment does not help, although some clients would.
+IN_VAIN = (HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT)
+
+
 class UnknownParameter(AppError):
     """Refused rather than ignored: a misspelt `max_tokens` would cost money."""
 
@@ -96,7 +100,7 @@ def headers(error: AppError) -> Headers:
         found.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         found.append((b"www-authenticate", b"Bearer"))
-    if error.http_status == HTTPStatus.PAYMENT_REQUIRED:
+    if error.http_status in IN_VAIN:
         # Clients that would come again all the same: the official ones obey.
         found.append((b"x-should-retry", b"false"))
     return found
