@@ -2,6 +2,7 @@
 
 from rest_framework.routers import SimpleRouter
 
+from accounts import api_schema  # noqa: F401 - it is found when it is imported
 from accounts.api_keys import KeyViewSet
 
 router = SimpleRouter()

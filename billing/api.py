@@ -69,6 +69,7 @@ class NewestFirst(CursorPagination):
 class UsageRecordList(generics.ListAPIView[UsageRecord]):
     """List the caller's own attempts, newest first."""
 
+    queryset = UsageRecord.objects.none()
     serializer_class = UsageRecordSerializer
     pagination_class = NewestFirst
 

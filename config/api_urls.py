@@ -2,7 +2,10 @@
 
 from django.urls import include, path
 
+from config.docs import Schema
+
 urlpatterns = [
+    path("schema/", Schema.as_view(), name="schema"),
     path("", include("accounts.api_urls")),
     path("", include("billing.urls")),
     path("", include("prompts.api_urls")),

@@ -232,7 +232,22 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "core.api.NewestFirst",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "core.api.handle_exception",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Parley",
+    "DESCRIPTION": "Models behind one door: OpenAI's and Anthropic's wires below `/v1`, and what "
+    "belongs to them (keys, prompts, usage, conversations) below `/api`.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "gateway.openapi_document.complete",
+    ],
 }
 
 # --- Parley -----------------------------------------------------------------------------------

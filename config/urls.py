@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from accounts.views import admin_sign_in
+from config.docs import Docs
 from core.views import healthz
 
 admin.site.site_header = admin.site.site_title = "Parley"
@@ -16,6 +17,7 @@ urlpatterns = [
     path("usage/", include("billing.page_urls")),
     path("keys/", include("gateway.page_urls")),
     path("api/", include("config.api_urls")),
+    path("docs", Docs.as_view(), name="docs"),
     path("admin/login/", admin_sign_in),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),

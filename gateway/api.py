@@ -1,5 +1,6 @@
 """What programs tell of answers, beside the calls themselves."""
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,6 +23,7 @@ class WrongHitSerializer(serializers.ModelSerializer[SemanticHit]):
 class WrongHit(APIView):
     """`POST /api/cache/wrong-hit/`: the answer to a similar question was not an answer to mine."""
 
+    @extend_schema(request=WrongHitSerializer, responses=WrongHitSerializer)
     def post(self, request: Request) -> Response:
         """Take the answer out of the cache and return what it was taken for."""
         sent = WrongHitSerializer(data=request.data)

@@ -42,7 +42,7 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
         read_only_fields = fields
 
 
-class MessageSerializer(serializers.Serializer[Any]):
+class MessageTemplateSerializer(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=["system", "developer", "user", "assistant"])
     template = serializers.CharField(trim_whitespace=False)
 
@@ -62,7 +62,7 @@ class SettingsSerializer(serializers.Serializer[Any]):
 
 
 class VersionSerializer(serializers.ModelSerializer[PromptVersion]):
-    messages = MessageSerializer(many=True)
+    messages = MessageTemplateSerializer(many=True)
     variables = VariableSerializer(many=True, required=False)
     settings = SettingsSerializer(required=False)
     author: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)

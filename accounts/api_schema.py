@@ -1,0 +1,20 @@
+"""How the OpenAPI document tells of an API key; imported where the addresses are."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """`Authorization: Bearer pk-...`."""
+
+    target_class = "accounts.api.ApiKeyAuthentication"
+    name = "key"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key. For all below /api/ it needs the scope `data`, if it has "
+            "scopes.",
+        }
