@@ -1,6 +1,7 @@
 """Sums of a caller's own usage, for programs."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
@@ -11,9 +12,13 @@ from rest_framework.views import APIView
 
 from accounts.api import principal_of
 from billing.models import RollupProgress
+from billing.money import PLACES
 from billing.reports import spans
+from billing.reports.adjusting import add_adjustments, adjustments_of
 from billing.reports.dimensions import COLUMNS, as_parameter, as_query, parse_filters, rows_of
+from billing.reports.grouping import Group
 from billing.reports.queries import NOTHING, Figures, Latency, Times, figures, latency
+from billing.reports.rates import Rates, rates_of
 from billing.reports.rollup_sql import SUMS
 from billing.reports.spans import Span
 from billing.reports.tables import to_csv
@@ -21,7 +26,8 @@ from core.errors import InvalidRequest
 
 TIMES = ("day", "hour")
 GROUPS = (*TIMES, *COLUMNS)
-KNOWN = {"from", "to", "period", "group_by", "format", *COLUMNS}
+KNOWN = {"from", "to", "period", "group_by", "format", "currency", *COLUMNS}
+AMOUNTS = ("cost_usd", "adjusted_usd", "together_usd", "saved_usd")
 MOST_ROWS = 10_000
 
 
@@ -54,35 +60,48 @@ class UsageSummary(APIView):
         query = request.query_params.dict()
         if unknown := sorted(set(query) - KNOWN):
             raise InvalidRequest(f"There is no parameter “{unknown[0]}”.", param=unknown[0])
-        span, filters, group = spans.parse(query), parse_filters(query), _group(query)
-        by_hour = "hour" in group
+        span, filters, names = spans.parse(query), parse_filters(query), _group(query)
+        by_hour = "hour" in names
         if by_hour and span.days > spans.MOST_DAYS_BY_HOUR * 31:
             raise InvalidRequest("By the hour, ask for 93 days at most.", param="group_by")
-        mine = rows_of(span, filters, by_hour=by_hour).visible_to(principal_of(request))
-        columns = tuple("time" if name in TIMES else name for name in group)
-        sums, times = figures(mine, [(), columns]), latency(mine, [(), columns])
-        if len(sums[columns]) > MOST_ROWS:
+        rates, principal = _rates(query, span), principal_of(request)
+        mine = rows_of(span, filters, by_hour=by_hour).visible_to(principal)
+        group: Group = tuple("time" if name in TIMES else name for name in names)
+        sums, times = figures(mine, [(), group], rates), latency(mine, [(), group])
+        adjusted = adjustments_of(span, filters, by_hour=by_hour, principal=principal)
+        add_adjustments(sums, adjusted, [(), group], rates)
+        if len(sums[group]) > MOST_ROWS:
             raise InvalidRequest(
                 f"These are more than {MOST_ROWS:,} rows: ask for less time or for fewer groups.",
                 param="group_by",
             )
         results = [
             {
-                **_names(group, values),
-                **_figures(found, times[columns].get(values, NOTHING)),
+                **_names(names, values),
+                **_figures(found, times[group].get(values, NOTHING), rates),
             }
-            for values, found in sorted(sums[columns].items(), key=lambda one: str(one[0]))
+            for values, found in sorted(sums[group].items(), key=lambda one: str(one[0]))
         ]
         total, all_times = sums[()].get((), Figures()), times[()].get((), NOTHING)
         return Response(
             {
-                **_about(span, filters, group),
-                "results": results
-                if group
-                else [_figures(total, all_times)] * bool(total.attempts),
-                "total": _figures(total, all_times),
+                **_about(span, filters, names, rates),
+                "results": results,
+                "total": _figures(total, all_times, rates),
             }
         )
+
+
+def _rates(query: Mapping[str, str], span: Span) -> Rates | None:
+    """Return the rates of the currency that is asked for beside US dollars."""
+    code = query.get("currency", "")
+    if code in ("", "USD"):
+        return None
+    rates = rates_of(span)
+    if rates is None or rates.code != code:
+        known = " or ".join(["USD", *([rates.code] if rates else [])])
+        raise InvalidRequest(f"“currency” is {known}.", param="currency")
+    return rates
 
 
 def _group(query: Mapping[str, str]) -> list[str]:
@@ -97,7 +116,9 @@ def _group(query: Mapping[str, str]) -> list[str]:
     return names
 
 
-def _about(span: Span, filters: Mapping[str, Any], group: Sequence[str]) -> dict[str, Any]:
+def _about(
+    span: Span, filters: Mapping[str, Any], group: Sequence[str], rates: Rates | None
+) -> dict[str, Any]:
     progress = RollupProgress.objects.first()
     return {
         "from": span.first,
@@ -106,6 +127,7 @@ def _about(span: Span, filters: Mapping[str, Any], group: Sequence[str]) -> dict
         "as_of": progress and progress.updated_at,
         "filters": as_query(filters),
         "group_by": group,
+        **({"currency": rates.code, "currency_note": rates.note} if rates else {}),
     }
 
 
@@ -121,16 +143,22 @@ def _name(name: str, value: Any) -> Any:
     return as_parameter(name, value) if name == "cache" else value
 
 
-def _figures(found: Figures, times: Latency) -> dict[str, Any]:
+def _figures(found: Figures, times: Latency, rates: Rates | None) -> dict[str, Any]:
     """Return the figures of a row; amounts are text, so that they stay exact."""
     counts = {name: getattr(found, name) for name in (*SUMS[:-2], "errors", "cache_hits")}
+    amounts = {name: _amount(getattr(found, name)) for name in AMOUNTS}
+    worth = [name.replace("_usd", "_worth") for name in AMOUNTS] if rates else []
     return {
         **counts,
-        "cost_usd": f"{found.cost_usd:f}",
-        "saved_usd": f"{found.saved_usd:f}",
+        **amounts,
+        **{name: _amount(getattr(found, name)) for name in worth},
         "ttft_ms": _times(times.ttft),
         "duration_ms": _times(times.duration),
     }
+
+
+def _amount(amount: Decimal) -> str:
+    return f"{amount.quantize(PLACES):f}"
 
 
 def _times(times: Times) -> dict[str, int | None]:

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import TextIO
 
 from django.core.exceptions import ValidationError
@@ -35,6 +35,35 @@ class RatesUnreadable(AppError):
 
 
 @dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of US dollars, and what it is worth in the display currency where there is one."""
+
+    usd: Decimal
+    worth: Decimal | None = None
+    symbol: str = ""
+
+    @property
+    def text(self) -> str:
+        """Return the amount that people see."""
+        if self.worth is None:
+            return written(self.usd, "$")
+        return written(self.worth, self.symbol)
+
+    @property
+    def hint(self) -> str:
+        """Return the US dollars behind it; nothing where they are what is seen."""
+        return "" if self.worth is None else written(self.usd, "$")
+
+    @property
+    def seen(self) -> Decimal:
+        """The amount in the currency that people see."""
+        return self.usd if self.worth is None else self.worth
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """What a US dollar is worth in the display currency, and since which day."""
 
@@ -43,10 +72,9 @@ class Rate:
     day: date
     rate: Decimal
 
-    def text(self, amount_usd: Decimal) -> str:
+    def text(self, amount_usd: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
         """Return an amount of US dollars in this currency."""
-        sign = "-" if amount_usd < 0 else ""
-        return f"{sign}{self.symbol}{as_text(abs(amount_usd) * self.rate)[1:]}"
+        return written(amount_usd * self.rate, self.symbol, rounding)
 
     @property
     def words(self) -> str:
@@ -69,14 +97,29 @@ def rate_of(day: date | None = None) -> Rate | None:
     return known[1]
 
 
-def shown(amount_usd: Decimal, day: date | None = None) -> str:
+def money_of(amount_usd: Decimal, day: date | None = None) -> Money:
+    """Return an amount with its worth at a day's rate, today's unless given."""
+    rate = rate_of(day)
+    if rate is None:
+        return Money(amount_usd)
+    return Money(amount_usd, amount_usd * rate.rate, rate.symbol)
+
+
+def written(amount: Decimal, symbol: str, rounding: str = ROUND_HALF_EVEN) -> str:
+    """Return an amount behind the symbol of its currency."""
+    return f"{'-' if amount < 0 else ''}{symbol}{as_text(abs(amount), rounding)[1:]}"
+
+
+def shown(amount_usd: Decimal, day: date | None = None, rounding: str = ROUND_HALF_EVEN) -> str:
     """Return HTML: the amount in the display currency, and in US dollars when pointed at."""
-    dollars = _dollars(amount_usd)
+    dollars = written(amount_usd, "$", rounding)
     rate = rate_of(day)
     if rate is None:
         return dollars
     hint = f"{dollars}, at {rate.rate.normalize():f} {rate.code} of {rate.day:%Y-%m-%d}"
-    return format_html('<span class="money" title="{}">{}</span>', hint, rate.text(amount_usd))
+    return format_html(
+        '<span class="money" title="{}">{}</span>', hint, rate.text(amount_usd, rounding)
+    )
 
 
 def set_rate(*, code: str, day: date, rate: Decimal, by: User | None, source: str = "") -> None:
@@ -144,10 +187,6 @@ def _load(day: date) -> Rate | None:
     if found is None:
         return None
     return Rate(currency.code, currency.symbol, found.day, found.rate)
-
-
-def _dollars(amount_usd: Decimal) -> str:
-    return f"{'-' if amount_usd < 0 else ''}{as_text(abs(amount_usd))}"
 
 
 _rates: dict[date, tuple[float, Rate | None]] = {}

@@ -129,7 +129,21 @@ def test_a_cache_hit_is_no_error_and_saves(tenant: Tenant, staff: Client) -> Non
 
     assert "50.0%" in shown
     assert "$0.25 saved" in shown
-    assert table(staff, "surfaces", cache="hit")[0][3] == "1"
+    assert table(staff, "surfaces", cache="hit")[0][5] == "1"
+
+
+def test_a_call_with_two_tags_counts_for_each(tenant: Tenant, staff: Client) -> None:
+    call(tenant, "0.03", tags=["blue", "red"])
+    call(tenant, "0.02", tags=["red"])
+    call(tenant, "0.05")
+
+    rows = {row[0]: Decimal(row[1]) for row in table(staff, "tags")}
+
+    assert rows == {"red": Decimal("0.05"), "blue": Decimal("0.03")}
+    (models,) = table(staff, "models")
+    assert Decimal(models[1]) == Decimal("0.10")
+    assert "A call with two tags counts for each" in page(staff)
+    assert {row[0] for row in table(staff, "tags", tag="blue")} == {"blue", "red"}
 
 
 def test_growth_compares_with_as_many_days_before(tenant: Tenant, staff: Client) -> None:
@@ -203,7 +217,8 @@ def test_tokens_are_shown_by_class(tenant: Tenant, staff: Client) -> None:
     usage = TokenUsage(10, 20, 30, 40, 50, 60, 70)
     assert ledger_writer.write([Settle(settlement(made, usage=usage))]) == [None]
 
-    assert [row[1] for row in table(staff, "tokens")] == ["10", "20", "30", "40", "50", "60", "70"]
+    counts = [row[1] for row in table(staff, "tokens")]
+    assert counts == ["10", "20", "30", "40", "50", "60", "70", "0", "0", "0"]
 
 
 def test_the_records_behind_the_figures_are_a_link_away(tenant: Tenant, staff: Client) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing.currency import Money
 from billing.reports import charts
 from billing.reports.histograms import BOUNDS_MS, SIZE, quantile_ms
 from billing.reports.tables import Kind, shown
@@ -66,7 +67,10 @@ def test_an_unknown_value_breaks_a_line() -> None:
     ("value", "kind", "text"),
     [
         (None, Kind.MONEY, "–"),
-        (Decimal("0.07"), Kind.MONEY, "$0.07"),
+        (Money(Decimal("0.07")), Kind.MONEY, "$0.07"),
+        (Money(Decimal(1), Decimal("0.9"), "€"), Kind.MONEY, "€0.90"),
+        (Money(Decimal("0.07")), Kind.SIGNED, "+$0.07"),
+        (Money(Decimal("-0.07")), Kind.SIGNED, "-$0.07"),
         (1234567, Kind.COUNT, "1,234,567"),
         (0.1234, Kind.SHARE, "12.3%"),
         (1.5, Kind.CHANGE, "+150%"),

@@ -9,12 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from billing.currency import Money, money_of
 from billing.models import BookCheck, Dashboard, RollupProgress
-from billing.money import as_text
 from billing.reports import budgets, spans, tallies
 from billing.reports.dashboard import Report, choices, month
 from billing.reports.dimensions import TITLES, as_parameter, parse_filters
-from billing.reports.queries import NOTHING
+from billing.reports.queries import NOTHING, Figures
+from billing.reports.rates import Rates
 from billing.reports.responses import csv_response
 from billing.reports.tables import Kind, shown
 from core.admin import ReadOnly
@@ -26,7 +27,7 @@ BUDGETS_SHOWN = 12
 
 class Card(NamedTuple):
     title: str
-    value: str
+    value: str | Money
     note: str = ""
     is_bad: bool = False
 
@@ -103,24 +104,18 @@ def _context(report: Report) -> dict[str, Any]:
         "records_link": report.records_link(),
         "book_check": BookCheck.objects.first(),
         "progress": RollupProgress.objects.first(),
-        "is_empty": not report.total.attempts,
+        "is_empty": report.is_empty,
+        "notes": report.notes,
+        "corrections_link": _corrections_link(report),
         "reset_link": reverse("admin:billing_dashboard_changelist"),
     }
 
 
 def _cards(report: Report) -> list[Card]:
-    now, total = month(report.filters), report.total
-    times = report.total_times or NOTHING
-    forecast = "too early for a forecast"
-    if now.forecast_usd is not None:
-        forecast = f"{as_text(now.forecast_usd)} at its end, at this pace"
-    more = "nothing in the span before"
-    if report.change is not None:
-        more = f"{shown(report.change, Kind.CHANGE)} to the span before"
+    total, times = report.total, report.total_times or NOTHING
+    saved = report.money(total.saved_usd, total.saved_worth)
     return [
-        Card("Spent today", as_text(now.today_usd)),
-        Card("Spent this month", as_text(now.month_usd), forecast),
-        Card("Spent in the span", as_text(total.cost_usd), more),
+        *_spending(report),
         Card("Calls", f"{total.attempts:,}", f"{total.requests:,} requests"),
         Card(
             "Errors",
@@ -136,7 +131,7 @@ def _cards(report: Report) -> list[Card]:
         Card(
             "From the cache",
             shown(total.hit_rate, Kind.SHARE),
-            f"{as_text(total.saved_usd)} saved",
+            f"{saved} saved",
         ),
         Card(
             "Unpriced",
@@ -145,6 +140,43 @@ def _cards(report: Report) -> list[Card]:
             is_bad=total.unpriced > 0,
         ),
     ]
+
+
+def _spending(report: Report) -> list[Card]:
+    """Return what was spent; with corrections, what they have added and both together."""
+    now, rates = month(report.filters), report.rates
+    forecast = "too early for a forecast"
+    if now.forecast_usd is not None:
+        forecast = f"{money_of(now.forecast_usd)} at its end, at this pace"
+    more = "nothing in the span before"
+    if report.change is not None:
+        more = f"{shown(report.change, Kind.CHANGE)} to the span before"
+    spent, adjusted, together = tallies.spending(rates, report.total)
+    cards = [
+        _spent("Spent today", now.today, now.rates),
+        _spent("Spent this month", now.month, now.rates, forecast),
+        Card("Spent in the span", spent, more),
+    ]
+    if not report.is_adjusted:
+        return cards
+    total = Card("Together", together, "spent in the span and adjusted")
+    return [*cards, Card("Adjusted", shown(adjusted, Kind.SIGNED), "by corrections"), total]
+
+
+def _spent(title: str, sums: Figures, rates: Rates | None, note: str = "") -> Card:
+    """Return what was spent, with what corrections have added to it."""
+    _, adjusted, together = tallies.spending(rates, sums)
+    if adjusted.usd:
+        said = f"{shown(adjusted, Kind.SIGNED)} of it by corrections"
+        note = f"{said}; {note}" if note else said
+    return Card(title, together, note)
+
+
+def _corrections_link(report: Report) -> str:
+    """Return the corrections behind what was adjusted; nothing: there are none."""
+    if not report.is_adjusted:
+        return ""
+    return f"{reverse('admin:billing_correction_changelist')}?state__exact=posted"
 
 
 def _presets(report: Report) -> list[tuple[str, str, bool]]:

@@ -1,11 +1,14 @@
 """Corrections of what calls cost: proposed by one person, posted by another, never edited."""
 
+from typing import Self
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from accounts.principal import Principal
 from billing.money import UsdField
 
 
@@ -72,6 +75,19 @@ class Correction(models.Model):
         return f"{self.get_kind_display()}: {self.reason}"
 
 
+class AdjustmentQuerySet(models.QuerySet["Adjustment"]):
+    def posted(self) -> Self:
+        """Return those that the books have."""
+        return self.filter(correction__state=CorrectionState.POSTED)
+
+    def visible_to(self, principal: Principal) -> Self:
+        """Return what was adjusted of a person's own calls; of a key of nobody, the key's."""
+        own = self.filter(organization_id=principal.organization_id)
+        if principal.user_id is None:
+            return own.filter(api_key_id=principal.api_key_id)
+        return own.filter(user_id=principal.user_id)
+
+
 class Adjustment(models.Model):
     """An amount that is added to what was spent on a day, or taken from it when it is negative.
 
@@ -98,6 +114,8 @@ class Adjustment(models.Model):
     attempts = models.IntegerField(null=True)
     # Written when it is posted: the periods whose spent amount it is part of.
     budget_period_ids = ArrayField(models.BigIntegerField(), default=list)
+
+    objects = AdjustmentQuerySet.as_manager()
 
     class Meta:
         ordering = ["day", "pk"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -11,7 +11,6 @@ from django.utils import timezone
 from accounts.principal import Principal
 from billing.alerts.forecast import forecast_usd
 from billing.models import Budget, BudgetPeriod
-from billing.money import as_text
 from billing.periods import period_at
 
 
@@ -51,26 +50,6 @@ class Standing:
         }
         named = [f"{what}{one}" for what, one in parts.items() if one]
         return ", ".join(named) or f"all of {budget.organization}"
-
-    @property
-    def limit(self) -> str:
-        return as_text(self.budget.limit_usd)
-
-    @property
-    def spent(self) -> str:
-        return as_text(self.spent_usd)
-
-    @property
-    def held(self) -> str:
-        return as_text(self.held_usd)
-
-    @property
-    def room(self) -> str:
-        return as_text(self.room_usd, ROUND_DOWN)
-
-    @property
-    def forecast(self) -> str:
-        return "–" if self.forecast_usd is None else as_text(self.forecast_usd)
 
     @property
     def is_over(self) -> bool:

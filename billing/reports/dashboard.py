@@ -13,20 +13,15 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from billing.alerts.forecast import forecast_usd
+from billing.currency import Money
 from billing.periods import PeriodKind, period_at
 from billing.reports import series, tallies
+from billing.reports.adjusting import add_adjustments, adjustments_of, left_out
 from billing.reports.charts import Chart
 from billing.reports.dimensions import COLUMNS, as_parameter, as_query, rows_of
-from billing.reports.queries import (
-    Figures,
-    Group,
-    Latency,
-    costs,
-    figures,
-    latency,
-    merged,
-    values,
-)
+from billing.reports.grouping import Group
+from billing.reports.queries import Figures, Latency, costs, figures, latency, merged, values
+from billing.reports.rates import Rates, money, rates_of
 from billing.reports.spans import Span
 from billing.reports.tables import Table
 
@@ -38,10 +33,12 @@ TABLES: dict[str, tuple[str, Group]] = {
     "keys": ("API keys", ("key",)),
     "organizations": ("Organizations", ("organization",)),
     "surfaces": ("Surfaces", ("surface",)),
+    "tags": ("Tags", ("tag",)),
 }
 GROWING: tuple[Group, ...] = (("provider", "model"), ("prompt", "version"), ("user",), ("key",))
 # Dimensions with few values are read together, and added up from there.
 FEW: Group = ("organization", "surface", "tier", "cache", "outcome", "error")
+TAG: Group = ("tag",)
 OF_FEW: tuple[Group, ...] = ((), ("organization",), ("surface",), ("outcome", "error"))
 CHOICES = ("organization", "surface", "provider", "model", "prompt", "tier", "outcome", "cache")
 
@@ -50,26 +47,52 @@ CHOICES = ("organization", "surface", "provider", "model", "prompt", "tier", "ou
 class Month:
     """What is spent today and this month, and where the month is going."""
 
-    today_usd: Decimal
-    month_usd: Decimal
-    forecast_usd: Decimal | None
+    today: Figures
+    month: Figures
+    forecast_usd: Decimal | None  # of calls, with what is adjusted so far
+    rates: Rates | None
 
 
 class Report:
     """The figures of a span, filtered; each is read once, when it is asked for."""
 
     def __init__(self, span: Span, filters: Mapping[str, Any]) -> None:
-        self.span, self.filters = span, filters
-        rows = rows_of(span, filters, by_hour=span.is_by_hour)
-        self.sums = figures(rows, [("time",), FEW, *GROWING])
+        self.span, self.filters, self.rates = span, filters, rates_of(span)
+        by_hour = span.is_by_hour
+        rows, groups = rows_of(span, filters, by_hour=by_hour), [("time",), FEW, TAG, *GROWING]
+        self.sums = figures(rows, groups, self.rates)
+        adjustments = adjustments_of(span, filters, by_hour=by_hour)
+        add_adjustments(self.sums, adjustments, groups, self.rates)
         for group in OF_FEW:
-            self.sums[group] = merged(self.sums[FEW], FEW, group, add)
+            self.sums[group] = merged(self.sums[FEW].items(), FEW, group, add)
         self.times = latency(rows, [(), ("provider", "model"), ("time",)])
-        self.before = costs(rows_of(span.before, filters, by_hour=span.before.is_by_hour), GROWING)
+        before = rows_of(span.before, filters, by_hour=span.before.is_by_hour)
+        self.before = costs(before, GROWING, rates_of(span.before))
         self.total = self.sums[()].get((), Figures())
-        self.total_before = sum(self.before[GROWING[0]].values(), Decimal(0))
+        self.total_before = sum(
+            (one.cost_usd for one in self.before[GROWING[0]].values()), Decimal(0)
+        )
         self.total_times = self.times[()].get(())
         self.organizations = dict(Organization.objects.values_list("pk", "name"))
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether corrections have added anything, or taken it."""
+        return any(found.adjusted_usd for found in self.sums[("time",)].values())
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.total.attempts or self.is_adjusted)
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what has to be said of the page's amounts."""
+        rates_note = self.rates.note if self.rates else ""
+        return [note for note in (rates_note, left_out(self.span, self.filters)) if note]
+
+    def money(self, usd: Decimal, worth: Decimal) -> Money:
+        """Return an amount of the span with its worth in the display currency."""
+        return money(self.rates, usd, worth)
 
     @property
     def by_time(self) -> dict[datetime, Figures]:
@@ -82,7 +105,7 @@ class Report:
     @property
     def charts(self) -> list[Chart]:
         return [
-            series.spending(self.span, self.by_time),
+            series.spending(self.span, self.by_time, self.rates),
             series.tokens(self.span, self.by_time),
             series.first_tokens(self.span, self.times_by_time),
         ]
@@ -130,7 +153,7 @@ class Report:
             tallies.latencies(self),
             tallies.errors(self),
             tallies.growth(self, GROWING),
-            series.table(self.span, self.by_time, self.times_by_time),
+            series.table(self.span, self.by_time, self.times_by_time, self.rates),
         ]
 
 
@@ -139,13 +162,20 @@ def month(filters: Mapping[str, Any]) -> Month:
     now, today = timezone.now(), timezone.localdate()
     zone = str(timezone.get_current_timezone())
     period = period_at(now, kind=PeriodKind.MONTH, time_zone=zone)
-    rows = rows_of(Span(today.replace(day=1), today), filters)
-    days = figures(rows, [("time",)])[("time",)]
-    spent = sum((one.cost_usd for one in days.values()), Decimal(0))
+    span, by_day = Span(today.replace(day=1), today), [("time",)]
+    rates = rates_of(span)
+    sums = costs(rows_of(span, filters), by_day, rates)
+    add_adjustments(sums, adjustments_of(span, filters), by_day, rates)
+    days = sums[("time",)]
+    spent = sum(days.values(), Figures())
+    expected = forecast_usd(
+        spent.cost_usd, starts_at=period.starts_at, ends_at=period.ends_at, now=now
+    )
     return Month(
-        days.get((Span(today, today).starts_at,), Figures()).cost_usd,
+        days.get((Span(today, today).starts_at,), Figures()),
         spent,
-        forecast_usd(spent, starts_at=period.starts_at, ends_at=period.ends_at, now=now),
+        None if expected is None else expected + spent.adjusted_usd,
+        rates,
     )
 
 
@@ -158,7 +188,7 @@ def choices(report: Report) -> dict[str, list[tuple[str, str]]]:
     result = {}
     for name in CHOICES:
         group = next(group for group in groups if name in group)
-        there = {member[group.index(name)] for member in found[group]}
+        there = {member[group.index(name)] for member in found[group]} - {None}
         result[name] = [
             (as_parameter(name, value), tallies.name_of(report, name, value))
             for value in sorted(there, key=str)

@@ -1,36 +1,30 @@
 """Reading the sums: all groups of a page in one pass over the rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import add
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from billing.models import Outcome, UsageRollup
-from billing.reports.dimensions import COLUMNS
+from billing.reports.grouping import Group, Measure, grouped, once
 from billing.reports.histograms import quantile_ms
+from billing.reports.rates import Rates
 from billing.reports.rollup_sql import HISTOGRAMS, SUMS, TOKENS, histogram_sum
 
 Member = TypeVar("Member")
-Group = tuple[str, ...]  # names of dimensions, "time" among them; () is all together
 FAILURES = (Outcome.FAILED.value, Outcome.INTERRUPTED.value)
-TIME = {"time": "starts_at", **COLUMNS}
-
-# Compiling and starting helpers takes longer than reading; groups are counted in memory.
-QUICKLY = """
-SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '64MB'
-"""
 
 _FAILED = " OR ".join(f"outcome = '{outcome}'" for outcome in FAILURES)
 _FIGURES = [
-    *(f"sum({name})::bigint" for name in SUMS[:-2]),
-    *(f"sum({name})" for name in SUMS[-2:]),
-    f"coalesce(sum(attempts) FILTER (WHERE {_FAILED}), 0)::bigint",
-    "coalesce(sum(attempts) FILTER (WHERE is_cache_hit), 0)::bigint",
+    *(Measure(f"sum({name})") for name in SUMS[:-2]),
+    *(Measure(f"sum({name})", is_count=False) for name in SUMS[-2:]),
+    Measure(f"coalesce(sum(attempts) FILTER (WHERE {_FAILED}), 0)"),
+    Measure("coalesce(sum(attempts) FILTER (WHERE is_cache_hit), 0)"),
 ]
+_WORTH = [Measure(f"sum({name} * rate)", is_count=False) for name in SUMS[-2:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,20 @@ class Figures:
     saved_usd: Decimal = Decimal(0)
     errors: int = 0
     cache_hits: int = 0
+    # In the display currency, each day's at its own rate; 0 where there is none.
+    cost_worth: Decimal = Decimal(0)
+    saved_worth: Decimal = Decimal(0)
+    # What corrections have added on these days; it is no part of `cost_usd`.
+    adjusted_usd: Decimal = Decimal(0)
+    adjusted_worth: Decimal = Decimal(0)
+
+    @property
+    def together_usd(self) -> Decimal:
+        return self.cost_usd + self.adjusted_usd
+
+    @property
+    def together_worth(self) -> Decimal:
+        return self.cost_worth + self.adjusted_worth
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
@@ -92,10 +100,11 @@ NOTHING = Latency(Times(None, None, None), Times(None, None, None))
 
 
 def figures(
-    rows: QuerySet[UsageRollup], groups: Sequence[Group]
+    rows: QuerySet[UsageRollup], groups: Sequence[Group], rates: Rates | None = None
 ) -> dict[Group, dict[tuple[Any, ...], Figures]]:
     """Return for each group what its members add up to, by their values."""
-    found = _grouped(rows, groups, _FIGURES, [*SUMS, "outcome", "is_cache_hit"])
+    measures = _FIGURES if rates is None else [*_FIGURES, *_WORTH]
+    found = grouped(rows, groups, measures, [*SUMS, "outcome", "is_cache_hit"], rates)
     return {
         group: {values: Figures(*sums) for values, sums in members.items()}
         for group, members in found.items()
@@ -103,12 +112,16 @@ def figures(
 
 
 def costs(
-    rows: QuerySet[UsageRollup], groups: Sequence[Group]
-) -> dict[Group, dict[tuple[Any, ...], Decimal]]:
-    """Return for each group what its members have cost, by their values."""
-    found = _grouped(rows, groups, ["sum(cost_usd)"], ["cost_usd"])
+    rows: QuerySet[UsageRollup], groups: Sequence[Group], rates: Rates | None = None
+) -> dict[Group, dict[tuple[Any, ...], Figures]]:
+    """Return for each group what its members have cost, and nothing else, by their values."""
+    measures = [Measure("sum(cost_usd)", is_count=False), *(_WORTH[:1] if rates else [])]
+    found = grouped(rows, groups, measures, ["cost_usd"], rates)
     return {
-        group: {values: cost for values, (cost,) in members.items()}
+        group: {
+            values: Figures(cost_usd=sums[0], cost_worth=sums[-1] if rates else Decimal(0))
+            for values, sums in members.items()
+        }
         for group, members in found.items()
     }
 
@@ -117,8 +130,7 @@ def values(
     rows: QuerySet[UsageRollup], groups: Sequence[Group]
 ) -> dict[Group, set[tuple[Any, ...]]]:
     """Return for each group which members there are."""
-    found = _grouped(rows, groups, [], [])
-    return {group: set(members) for group, members in found.items()}
+    return {group: set(members) for group, members in grouped(rows, groups, []).items()}
 
 
 def latency(
@@ -127,18 +139,31 @@ def latency(
     """Return how long models took to answer: without the cache, failures and broken calls."""
     answered = rows.filter(~Q(outcome__in=FAILURES), is_cache_hit=False)
     # Read by all dimensions together, once, and added up from there: there are few.
-    every = tuple(dict.fromkeys(name for group in groups for name in group))
+    names = (name for group in groups for name in group)
+    every = tuple(dict.fromkeys("tags" if name == "tag" else name for name in names))
     histograms = [histogram_sum(name) for name in HISTOGRAMS]
-    found = _grouped(answered, [every], histograms, HISTOGRAMS)[every]
+    found = once(answered, every, histograms, HISTOGRAMS)
     result = {}
     for group in groups:
-        members = merged(found, every, group, _both)
+        each = _each_tag(found, every) if "tag" in group else found.items()
+        named = tuple("tag" if name == "tags" and "tag" in group else name for name in every)
+        members = merged(each, named, group, _both)
         result[group] = {key: Latency(*map(_times, sums)) for key, sums in members.items()}
     return result
 
 
+def _each_tag(
+    found: Mapping[tuple[Any, ...], Member], every: Group
+) -> Iterable[tuple[tuple[Any, ...], Member]]:
+    """Return the members of all tags together as those of each of their tags."""
+    place = every.index("tags")
+    for key, member in found.items():
+        for tag in key[place]:
+            yield (*key[:place], tag, *key[place + 1 :]), member
+
+
 def merged(
-    members: Mapping[tuple[Any, ...], Member],
+    members: Iterable[tuple[tuple[Any, ...], Member]],
     group: Group,
     to: Group,
     plus: Callable[[Member, Member], Member],
@@ -146,7 +171,7 @@ def merged(
     """Return the members of a group added up to those of a part of it."""
     places = [group.index(name) for name in to]
     result: dict[tuple[Any, ...], Member] = {}
-    for key, member in members.items():
+    for key, member in members:
         part = tuple(key[place] for place in places)
         result[part] = plus(result[part], member) if part in result else member
     return result
@@ -159,43 +184,3 @@ def _both(one: Sequence[Any], other: Sequence[Any]) -> Sequence[Any]:
 
 def _times(counts: Sequence[int]) -> Times:
     return Times(*(quantile_ms(counts, share) for share in (0.50, 0.95, 0.99)))
-
-
-def _grouped(
-    rows: QuerySet[UsageRollup],
-    groups: Sequence[Group],
-    sums: Sequence[str],
-    columns: Sequence[str],
-) -> dict[Group, dict[tuple[Any, ...], Sequence[Any]]]:
-    names = list(dict.fromkeys(name for group in groups for name in group))
-    by = [TIME[name] for name in names]
-    read = {*columns, *by} - {"tag"} | ({"tags"} if "tag" in names else set())
-    sql, parameters = rows.order_by().values(*sorted(read)).query.sql_with_params()
-    # With several tags an attempt counts for each.
-    tags = "CROSS JOIN LATERAL unnest(r.tags) AS tag" if "tag" in names else ""
-    sets = ", ".join(f"({', '.join(TIME[name] for name in group)})" for group in groups)
-    mask = f"GROUPING({', '.join(by)})" if by else "0"
-    statement = (
-        f"SELECT {', '.join([mask, *by, *sums])} FROM ({sql}) AS r {tags} "  # noqa: S608
-        f"GROUP BY GROUPING SETS ({sets}) HAVING count(*) > 0"  # all together: there may be none
-    )
-    result: dict[Group, dict[tuple[Any, ...], Sequence[Any]]] = {group: {} for group in groups}
-    group_of = {_mask(group, names): group for group in groups}
-    for found, *values in _fetch(statement, parameters):
-        group = group_of[found]
-        key = tuple(values[names.index(name)] for name in group)
-        result[group][key] = values[len(names) :]
-    return result
-
-
-def _mask(group: Group, names: Sequence[str]) -> int:
-    """Return what GROUPING says of a group: a bit for each column that is not in it."""
-    return sum(1 << (len(names) - 1 - at) for at, name in enumerate(names) if name not in group)
-
-
-def _fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(QUICKLY)
-        cursor.execute(statement, parameters)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found

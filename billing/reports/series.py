@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from billing.money import as_text
-from billing.reports import charts
+from billing.currency import Money, written
+from billing.reports import charts, tallies
 from billing.reports.charts import Chart
 from billing.reports.queries import NOTHING, Figures, Latency
+from billing.reports.rates import Rates, money
 from billing.reports.spans import Span
 from billing.reports.tables import Column, Kind, Row, Table, shown
 
@@ -42,24 +43,28 @@ def label(moment: datetime, span: Span) -> str:
     return f"{local:%H:%M}" if span.days == 1 else f"{local:%-d %b %H:%M}"
 
 
-def spending(span: Span, found: Mapping[datetime, Figures]) -> Chart:
-    """Return bars of what was spent."""
+def spending(span: Span, found: Mapping[datetime, Figures], rates: Rates | None) -> Chart:
+    """Return bars of what was spent, with what corrections have added."""
     times = moments(span)
-    costs = [_at(found, moment).cost_usd for moment in times]
+    sums = [_at(found, moment) for moment in times]
+    amounts = [money(rates, one.together_usd, one.together_worth) for one in sums]
     names = [label(moment, span) for moment in times]
-    top = charts.nice_top(costs)
-    total = sum(costs, Decimal(0))
+    seen = [max(Decimal(0), amount.seen) for amount in amounts]
+    top = charts.nice_top(seen)
+    symbol = rates.symbol if rates else "$"
+    total = _sum(amounts, symbol)
     return Chart(
         title="Spending",
-        summary=f"Spending, {span}: {as_text(total)} in all, {as_text(max(costs, default=total))} "
-        f"at most in {'an hour' if span.is_by_hour else 'a day'}.",
-        top=as_text(Decimal(str(top))),
-        middle=as_text(Decimal(str(top / 2))),
+        summary=f"Spending, {span}: {total} in all, "
+        f"{max(amounts, key=lambda one: one.seen, default=total)} at most in "
+        f"{'an hour' if span.is_by_hour else 'a day'}.",
+        top=written(Decimal(str(top)), symbol),
+        middle=written(Decimal(str(top / 2)), symbol),
         ticks=charts.ticks(names),
         legend=[],
         bars=charts.bars(
-            [[cost] for cost in costs],
-            [f"{name}: {as_text(cost)}" for name, cost in zip(names, costs, strict=True)],
+            [[amount] for amount in seen],
+            [_bar_title(*one, rates) for one in zip(names, amounts, sums, strict=True)],
             top,
         ),
     )
@@ -113,7 +118,10 @@ def first_tokens(span: Span, found: Mapping[datetime, Latency]) -> Chart:
 
 
 def table(
-    span: Span, found: Mapping[datetime, Figures], times: Mapping[datetime, Latency]
+    span: Span,
+    found: Mapping[datetime, Figures],
+    times: Mapping[datetime, Latency],
+    rates: Rates | None,
 ) -> Table:
     """Return what the charts show, newest first."""
     rows = []
@@ -122,17 +130,35 @@ def table(
         kinds = [_tokens(sums, kind) for kind in TOKEN_CLASSES.values()]
         name = moment if span.is_by_hour else timezone.localtime(moment).date()
         rows.append(
-            Row([name, sums.cost_usd, sums.attempts, *kinds, *_three(latency), sums.errors])
+            Row(
+                [
+                    *(name, *tallies.spending(rates, sums), sums.attempts),
+                    *(*kinds, *_three(latency), sums.errors),
+                ]
+            )
         )
     columns = [
         Column("Hour" if span.is_by_hour else "Day", Kind.TEXT),
-        Column("Spent", Kind.MONEY),
+        *tallies.spending_columns(is_adjusted=any(one.adjusted_usd for one in found.values())),
         Column("Calls"),
         *(Column(kind) for kind in TOKEN_CLASSES),
         *(Column(f"First token {name}", Kind.TIME) for name in ("p50", "p95", "p99")),
         Column("Errors"),
     ]
     return Table("time", "Over time", columns, rows, shown=400)
+
+
+def _sum(amounts: Sequence[Money], symbol: str) -> str:
+    return written(sum((amount.seen for amount in amounts), Decimal(0)), symbol)
+
+
+def _bar_title(name: str, amount: Money, sums: Figures, rates: Rates | None) -> str:
+    """Return a bar in words: the amount, US dollars behind it, and what of it was adjusted."""
+    behind = [amount.hint] if amount.hint else []
+    if sums.adjusted_usd:
+        adjusted = money(rates, sums.adjusted_usd, sums.adjusted_worth)
+        behind.append(f"{shown(adjusted, Kind.SIGNED)} by corrections")
+    return f"{name}: {amount}" + (f" ({', '.join(behind)})" if behind else "")
 
 
 def _three(latency: Latency) -> Sequence[int | None]:

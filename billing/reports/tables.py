@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
-from billing.money import as_text
+from billing.currency import Money
 
 UNKNOWN = "–"
 
@@ -22,6 +22,7 @@ class Kind(StrEnum):
     TEXT = "text"
     COUNT = "count"
     MONEY = "money"
+    SIGNED = "money signed"  # what is added or taken
     SHARE = "share"
     CHANGE = "change"
     TIME = "time"  # milliseconds
@@ -30,12 +31,13 @@ class Kind(StrEnum):
 class Column(NamedTuple):
     title: str
     kind: Kind = Kind.COUNT
+    is_shown: bool = True  # on the page; the file has all columns
 
 
 class Cell(NamedTuple):
     text: str
     kind: str
-    title: str
+    hint: str = ""
     link: str = ""
 
 
@@ -69,9 +71,20 @@ class Table:
 
     def _cells(self, row: Row) -> list[Cell]:
         return [
-            Cell(shown(value, column.kind), column.kind, column.title, "" if at else row.link)
+            Cell(
+                shown(value, column.kind),
+                column.kind,
+                value.hint if isinstance(value, Money) else "",
+                "" if at else row.link,
+            )
             for at, (column, value) in enumerate(zip(self.columns, row.values, strict=True))
+            if column.is_shown
         ]
+
+    @property
+    def heads(self) -> list[Column]:
+        """Return the columns of the page."""
+        return [column for column in self.columns if column.is_shown]
 
     def as_csv(self) -> str:
         """Return it as comma separated values, with exact amounts."""
@@ -79,7 +92,8 @@ class Table:
 
 
 _WRITTEN: dict[Kind, Callable[[Any], str]] = {
-    Kind.MONEY: as_text,
+    Kind.MONEY: str,
+    Kind.SIGNED: lambda amount: f"+{amount}" if amount.usd > 0 else str(amount),
     Kind.COUNT: lambda count: f"{count:,}",
     Kind.SHARE: lambda share: f"{share:.1%}",
     Kind.CHANGE: lambda change: "0%" if abs(change) < 0.005 else f"{change:+,.0%}",
@@ -113,6 +127,8 @@ def shown_time(moment: date) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Money):
+        value = value.usd
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):

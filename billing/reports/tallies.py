@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from billing.currency import Money
 from billing.models import Outcome
 from billing.reports.dimensions import TITLES, as_parameter
-from billing.reports.queries import NOTHING, Figures, Group
+from billing.reports.grouping import Group
+from billing.reports.queries import NOTHING, Figures
+from billing.reports.rates import Rates, money
 from billing.reports.rollup_sql import TOKENS
 from billing.reports.tables import Column, Kind, Row, Table
 
@@ -18,38 +21,64 @@ NOBODY = {
     "key": "Without a key (chat)",
     "prompt": "No prompt",
     "tier": "Ordinary",
+    "surface": "Corrections (of no surface)",
     "error": "",
 }
-FIGURES = [
-    Column("Spent", Kind.MONEY),
-    Column("Change", Kind.CHANGE),
-    Column("Calls"),
-    Column("Tokens"),
-    Column("Errors", Kind.SHARE),
-    Column("From cache", Kind.SHARE),
-    Column("Saved", Kind.MONEY),
-    Column("Unpriced"),
-]
+TAGS_NOTE = (
+    "A call with two tags counts for each, so these can add up to more than was spent; a call "
+    "without a tag is not among them."
+)
 
 
 def table(report: "Report", name: str, title: str, group: Group) -> Table:
     """Return what each of a group has spent, the dearest first."""
-    found = sorted(report.sums[group].items(), key=lambda one: (-one[1].cost_usd, -one[1].attempts))
-    most = max((sums.cost_usd for _, sums in found), default=Decimal(0))
+    found = sorted(
+        report.sums[group].items(), key=lambda one: (-one[1].together_usd, -one[1].attempts)
+    )
+    most = max((sums.together_usd for _, sums in found), default=Decimal(0))
     before = report.before.get(group)
     rows = [
         Row(
             [
                 name_of_group(report, group, values),
-                *_figures(sums, before.get(values, Decimal(0)) if before is not None else None),
+                *spending(report.rates, sums),
+                None if before is None else _change(sums, before.get(values)),
+                *(sums.attempts, sums.tokens, sums.error_rate, sums.hit_rate),
+                *(report.money(sums.saved_usd, sums.saved_worth), sums.unpriced),
             ],
-            link=report.link(**_parameters(group, values)),
-            bar=float(sums.cost_usd / most) if most else 0.0,
+            link=_link(report, group, values),
+            bar=float(max(Decimal(0), sums.together_usd) / most) if most > 0 else 0.0,
         )
         for values, sums in found
     ]
-    columns = [Column(TITLES[group[-1] if group[0] != "prompt" else "prompt"], Kind.TEXT), *FIGURES]
-    return Table(name, title, columns, rows, csv_link=report.link(csv=name))
+    head = TITLES[group[-1] if group[0] != "prompt" else "prompt"]
+    columns = [
+        Column(head, Kind.TEXT),
+        *spending_columns(is_adjusted=report.is_adjusted),
+        Column("Change", Kind.CHANGE, is_shown=before is not None),
+        *(Column("Calls"), Column("Tokens"), Column("Errors", Kind.SHARE)),
+        *(Column("From cache", Kind.SHARE), Column("Saved", Kind.MONEY), Column("Unpriced")),
+    ]
+    note = TAGS_NOTE if group == ("tag",) else ""
+    return Table(name, title, columns, rows, csv_link=report.link(csv=name), note=note)
+
+
+def spending(rates: Rates | None, sums: Figures) -> list[Money]:
+    """Return what calls have cost, what corrections have added, and both together."""
+    return [
+        money(rates, sums.cost_usd, sums.cost_worth),
+        money(rates, sums.adjusted_usd, sums.adjusted_worth),
+        money(rates, sums.together_usd, sums.together_worth),
+    ]
+
+
+def spending_columns(*, is_adjusted: bool) -> list[Column]:
+    """Return the columns of `spending`; a page without corrections shows the first."""
+    return [
+        Column("Spent", Kind.MONEY),
+        Column("Adjusted", Kind.SIGNED, is_shown=is_adjusted),
+        Column("Together", Kind.MONEY, is_shown=is_adjusted),
+    ]
 
 
 def token_classes(report: "Report") -> Table:
@@ -102,7 +131,8 @@ def latencies(report: "Report") -> Table:
 
 def errors(report: "Report") -> Table:
     """Return how calls ended, by outcome and class of error."""
-    found = sorted(report.sums[("outcome", "error")].items(), key=lambda one: -one[1].attempts)
+    groups = report.sums[("outcome", "error")].items()
+    found = sorted((one for one in groups if one[1].attempts), key=lambda one: -one[1].attempts)
     rows = [
         Row(
             [
@@ -131,24 +161,23 @@ def growth(report: "Report", groups: Sequence[Group]) -> Table:
     for group in groups:
         before = report.before[group]
         for values, sums in report.sums[group].items():
-            earlier = before.get(values, Decimal(0))
-            more = sums.cost_usd - earlier
+            earlier = before.get(values, Figures())
+            more = sums.cost_usd - earlier.cost_usd
             if more > 0 and any(values):
-                name = name_of_group(report, group, values)
                 rows.append(
                     Row(
                         [
-                            name,
+                            name_of_group(report, group, values),
                             TITLES["model" if "model" in group else group[0]],
-                            earlier,
-                            sums.cost_usd,
-                            more,
-                            change(sums.cost_usd, earlier),
+                            report.money(earlier.cost_usd, earlier.cost_worth),
+                            report.money(sums.cost_usd, sums.cost_worth),
+                            report.money(more, sums.cost_worth - earlier.cost_worth),
+                            change(sums.cost_usd, earlier.cost_usd),
                         ],
-                        link=report.link(**_parameters(group, values)),
+                        link=_link(report, group, values),
                     )
                 )
-    rows.sort(key=lambda row: -row.values[4])
+    rows.sort(key=lambda row: -row.values[4].usd)
     columns = [
         Column("Name", Kind.TEXT),
         Column("What", Kind.TEXT),
@@ -171,9 +200,11 @@ def name_of_group(report: "Report", group: Group, values: Sequence[Any]) -> str:
     """Return how a member of a group is called."""
     if group == ("prompt", "version"):
         prompt, version = values
-        return f"{prompt} v{version}" if prompt else NOBODY["prompt"]
+        if not prompt:
+            return NOBODY["prompt"]
+        return str(prompt) if version is None else f"{prompt} v{version}"
     if group == ("provider", "model"):
-        return f"{values[1]} · {values[0]}"
+        return " · ".join(value for value in reversed(values) if value) or "No model"
     return name_of(report, group[0], values[0])
 
 
@@ -197,14 +228,11 @@ def _parameters(group: Group, values: Sequence[Any]) -> dict[str, str]:
     }
 
 
-def _figures(sums: Figures, before: Decimal | None) -> list[Any]:
-    return [
-        sums.cost_usd,
-        None if before is None else change(sums.cost_usd, before),
-        sums.attempts,
-        sums.tokens,
-        sums.error_rate,
-        sums.hit_rate,
-        sums.saved_usd,
-        sums.unpriced,
-    ]
+def _link(report: "Report", group: Group, values: Sequence[Any]) -> str:
+    """Return the page of a member of a group; what corrections have no value of has none."""
+    unknown = (name for name, value in zip(group, values, strict=True) if value is None)
+    return "" if set(unknown) - {"version"} else report.link(**_parameters(group, values))
+
+
+def _change(now: Figures, before: Figures | None) -> float | None:
+    return None if before is None else change(now.cost_usd, before.cost_usd)

@@ -1,7 +1,7 @@
 """Amounts on pages: in the display currency where there is one, see `billing.currency`."""
 
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from django import template
 
@@ -14,6 +14,12 @@ register = template.Library()
 def money(amount_usd: Decimal | None, day: date | None = None) -> str:
     """Return an amount of US dollars for people; an unknown one is a dash."""
     return "–" if amount_usd is None else currency.shown(amount_usd, day)
+
+
+@register.filter
+def room(amount_usd: Decimal) -> str:
+    """Return what is left for people: rounded down, so that it is never more than there is."""
+    return currency.shown(amount_usd, rounding=ROUND_DOWN)
 
 
 @register.simple_tag
