@@ -41,6 +41,8 @@ class Answer:
     reasoning: str = ""
     tool_calls: Sequence[Mapping[str, str]] = ()  # id, name, arguments
     finish_reason: str = "stop"
+    stop_sequence: str | None = None  # Anthropic's word for which one it was
+    hidden: str = ""  # a thought that Anthropic lets nobody read
     usage: Mapping[str, Any] | None = field(default_factory=lambda: USAGE)
     model: str = "vendor-model-1"
     service_tier: Any = None
@@ -188,6 +190,8 @@ def anthropic_whole(answer: Answer) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = [{"type": "text", "text": answer.text}] if answer.text else []
     if answer.reasoning:
         blocks.insert(0, {"type": "thinking", "thinking": answer.reasoning, "signature": "EqQB"})
+    if answer.hidden:
+        blocks.insert(0, {"type": "redacted_thinking", "data": answer.hidden})
     for call in answer.tool_calls:
         block = {"type": "tool_use", "id": call["id"], "name": call["name"]}
         blocks.append({**block, "input": _input(call["arguments"])})
@@ -197,6 +201,7 @@ def anthropic_whole(answer: Answer) -> dict[str, Any]:
         "model": answer.model,
         "content": blocks,
         "stop_reason": STOP_REASONS.get(answer.finish_reason, answer.finish_reason),
+        "stop_sequence": answer.stop_sequence,
         "usage": _anthropic_usage(answer),
     }
 
@@ -214,9 +219,8 @@ async def anthropic_frames(answer: Answer, request: web.Request) -> Frames:
     begun = {**usage, "output_tokens": 1} if usage else {}
     head = {"type": "message", "model": answer.model, "usage": begun}
     yield _named({"type": "message_start", "message": head})
-    if answer.reasoning:
-        for frame in _anthropic_thinking(answer):
-            yield frame
+    for frame in _anthropic_thinking(answer):
+        yield frame
     text = {"type": "text", "text": ""}
     yield _named({"type": "content_block_start", "index": 0, "content_block": text})
     yield _named({"type": "ping"})
@@ -232,13 +236,20 @@ async def anthropic_frames(answer: Answer, request: web.Request) -> Frames:
         for frame in _anthropic_tool_call(index, call):
             yield frame
     stop_reason = STOP_REASONS.get(answer.finish_reason, answer.finish_reason)
-    ending = {"type": "message_delta", "delta": {"stop_reason": stop_reason}}
+    why = {"stop_reason": stop_reason, "stop_sequence": answer.stop_sequence}
+    ending = {"type": "message_delta", "delta": why}
     end_usage = {"output_tokens": usage["output_tokens"]} if usage else {}
     yield _named({**ending, "usage": end_usage})
     yield _named({"type": "message_stop"})
 
 
 def _anthropic_thinking(answer: Answer) -> Iterator[bytes]:
+    if answer.hidden:
+        hidden = {"type": "redacted_thinking", "data": answer.hidden}
+        yield _named({"type": "content_block_start", "index": 80, "content_block": hidden})
+        yield _named({"type": "content_block_stop", "index": 80})
+    if not answer.reasoning:
+        return
     block = {"type": "thinking", "thinking": "", "signature": ""}
     yield _named({"type": "content_block_start", "index": 90, "content_block": block})
     thought = {"type": "thinking_delta", "thinking": answer.reasoning}

@@ -3,18 +3,16 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import ClassVar
 
 import msgspec
 
 from accounts import keys
 from core import request_id
 from core.errors import AppError
-from gateway.answer_headers import EVENT_STREAM, about, cost
-from gateway.calls import call_of, first
+from gateway.answer_headers import about, cost
+from gateway.calls import begun, call_of, first
 from gateway.errors import Headers, UnknownAddress, UnsupportedParameter
 from gateway.http import ApiConsumer
-from gateway.keep_alive import KeepAlive
 from gateway.messages import answer, conversion, errors, events, wire
 from gateway.messages.events import EventEncoder
 from gateway.pacing import paced
@@ -26,6 +24,7 @@ class AnthropicConsumer(ApiConsumer):
     """One request of a program that speaks Anthropic's wire."""
 
     scope_needed = "chat"
+    alive_event = events.PING
 
     def secret(self) -> str:
         """Return the API key of the request, or raise `InvalidApiKey`."""
@@ -63,7 +62,6 @@ class Messages(AnthropicConsumer):
     """`POST /v1/messages`."""
 
     method = "POST"
-    patience: ClassVar[float] = 10.0  # seconds of silence before a ping
 
     async def handle(self, body: bytes) -> None:
         self.refuse_headers()
@@ -71,31 +69,20 @@ class Messages(AnthropicConsumer):
         request = conversion.chat_request(asked)
         async with aclosing(service.stream(request, call_of(self))) as answered:
             if asked.stream:
-                async with KeepAlive(self._ping, self.patience) as line:
-                    await self._stream(answered, line)
+                await self._stream(answered)
             else:
                 await self._whole(answered)
 
-    async def _stream(self, answered: AsyncGenerator[Event, None], line: KeepAlive) -> None:
+    async def _stream(self, answered: AsyncGenerator[Event, None]) -> None:
         """Send events as they come. Whatever fails from here on ends in an error event."""
-        started = await first(answered)
-        encoder = EventEncoder(started)
-        if not self.is_started:
-            await self.send_headers(headers=[*EVENT_STREAM, *about(started)])
+        encoder = EventEncoder(await begun(self, answered))
         await self.send_body(encoder.start(), more_body=True)
         async with aclosing(paced(answered)) as paced_events:
             async for event in paced_events:
-                line.note()
                 if isinstance(event, Delta) and (told := encoder.delta(event)):
                     await self.send_body(told, more_body=True)
                 elif isinstance(event, Finished):
                     await self.send_body(encoder.finish(event))
-
-    async def _ping(self) -> None:
-        """Say that the model is still at it; before its first word, that begins the stream."""
-        if not self.is_started:
-            await self.send_headers(headers=EVENT_STREAM)
-        await self.send_body(events.PING, more_body=True)
 
     async def _whole(self, answered: AsyncGenerator[Event, None]) -> None:
         started = await first(answered)
