@@ -47,9 +47,11 @@ def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
         "name": "x-api-key",
         "description": "The same API key, where Anthropic's client puts it.",
     }
+    paths: Json = {}
     for operation in OPERATIONS:
-        path = result["paths"].setdefault(operation.path, {})
+        path = paths.setdefault(operation.path, {})
         path[operation.method] = _operation(operation, described)
+    result["paths"] = paths | result["paths"]  # what most have come for stands first
     return result
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
@@ -67,6 +68,7 @@ class KeyView(LoginRequiredMixin, View):
     def show_list(self, form: KeyForm) -> HttpResponse:
         """Return the page with all keys and the form for a new one."""
         visible = ApiKey.objects.visible_to(self.principal).select_related("user", "organization")
+        visible = visible.order_by(F("revoked_at").desc(nulls_first=True), "-created_at")
         spent = spent_this_month(visible)
         rows = [KeyRow(key, as_text(spent.get(key.pk, Decimal(0)))) for key in visible]
         context = {
