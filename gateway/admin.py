@@ -47,7 +47,7 @@ class BatchForm(forms.ModelForm[Batch]):
         if file.size > MOST_BYTES:
             raise forms.ValidationError(f"The file is larger than {filesizeformat(MOST_BYTES)}.")
         try:
-            count = len(lines.check(file.file))
+            count = len(lines.check(file.file).seen)
         except AppError as error:
             raise forms.ValidationError(error.message) from None
         if count > MOST_LINES:

@@ -2,14 +2,23 @@
 
 from django.urls import URLPattern, path, re_path
 
+from gateway.batches import consumers as batches
 from gateway.consumers import ChatCompletions, ModelDetail, ModelList, Nothing
 from gateway.embeddings.consumers import EmbeddingsCreate
+from gateway.files import consumers as files
 from gateway.messages import consumers as messages
+from gateway.methods import by_method
 from gateway.responses.consumer import Responses
 
 http_urlpatterns: list[URLPattern] = [
+    path("v1/batches", by_method(batches.BatchList, batches.BatchCreate)),
+    path("v1/batches/<str:batch_id>", batches.BatchDetail.as_asgi()),
+    path("v1/batches/<str:batch_id>/cancel", batches.BatchCancel.as_asgi()),
     path("v1/chat/completions", ChatCompletions.as_asgi()),
     path("v1/embeddings", EmbeddingsCreate.as_asgi()),
+    path("v1/files", by_method(files.FileList, files.FileUpload)),
+    path("v1/files/<str:file_id>", by_method(files.FileDetail, files.FileDelete)),
+    path("v1/files/<str:file_id>/content", files.FileContent.as_asgi()),
     path("v1/messages", messages.Messages.as_asgi()),
     path("v1/messages/count_tokens", messages.TokenCount.as_asgi()),
     re_path(r"^v1/messages/", messages.Nothing.as_asgi()),

@@ -68,7 +68,7 @@ def test_a_file_becomes_a_batch(client: Client, boss: User, acme: Organization) 
     ("content", "said"),
     [
         (jsonl(line(1), line(2, top_p=7)), "Line 2: `top_p` is wrong:"),
-        (jsonl(line(1), line(1)), "Line 2: its `custom_id` is that of line 1."),
+        (jsonl(line(1), line(1)), "Line 2: The `custom_id` is that of line 1."),
         (jsonl(line(1, stream=True)), "leave `stream` out."),
         (b"\xff\xfe\x00", "Line 1: This is no line of a batch:"),
         (b"\n\n", "There is no line in it."),

@@ -5,16 +5,13 @@ import time
 
 import structlog
 
-from accounts.principal import Principal
 from core.errors import AppError, DependencyDown
-from gateway.batches import lines
-from gateway.batches.lines import Result
+from gateway.batches import endpoints, lines
+from gateway.batches.lines import Line, Result
 from gateway.errors import InternalError
-from llm import service
 from llm.errors import NoDeployment
 from llm.limits import LimitExceeded
-from llm.parallel import Whole, whole
-from llm.types import Call, ChatRequest
+from llm.types import Call
 
 logger = structlog.get_logger(__name__)
 
@@ -23,24 +20,23 @@ PATIENCE = 600.0  # seconds that a line waits for room, where Parley itself says
 NOT_YET = (LimitExceeded, DependencyDown, NoDeployment)  # nobody was asked, and nothing was paid
 
 
-async def ask(custom_id: str, body: bytes, principal: Principal, request_id: str) -> Result:
+async def ask(line: Line, call: Call) -> Result:
     """Return the answer to a line, or why there is none; only being cancelled is raised."""
-    call = Call(principal=principal, surface=SURFACE, request_id=request_id)
     try:
-        answer = await _when_there_is_room(lines.request_of(body), call)
-        return lines.answer(custom_id, request_id, answer)
+        body = await _when_there_is_room(line, call)
+        return lines.answer(line.custom_id, call.request_id, body)
     except AppError as error:
-        return lines.refusal(custom_id, request_id, error)
+        return lines.refusal(line.custom_id, call.request_id, error)
     except Exception:  # the edge: one line that we fail at must not end the batch
-        logger.exception("gateway.batch_line_failed", request_id=request_id)
-        return lines.refusal(custom_id, request_id, InternalError())
+        logger.exception("gateway.batch_line_failed", request_id=call.request_id)
+        return lines.refusal(line.custom_id, call.request_id, InternalError())
 
 
-async def _when_there_is_room(request: ChatRequest, call: Call) -> Whole:
+async def _when_there_is_room(line: Line, call: Call) -> bytes:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return await whole(service.stream(request, call))
+            return await endpoints.answer(line.url, bytes(line.body), call)
         except NOT_YET as error:
             if error.retry_after is None or time.monotonic() + error.retry_after > deadline:
                 raise

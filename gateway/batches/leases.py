@@ -10,12 +10,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from core.database import translate_outage
 from gateway.batches.lines import Result
-from gateway.models import Batch, BatchLine, BatchState
+from gateway.models import ASKING, WRITING, Batch, BatchLine, BatchState
 
 PAGE = 20  # lines read at once; one may be as large as a body of the API
 
@@ -28,40 +29,55 @@ def claim(holder: UUID) -> Batch | None:
             .select_related("organization", "user")
             .unfinished()
             .free()
-            .paid_for()
+            .due()
             .order_by("created_at", "pk")
             .first()
         )
         if found is not None:
-            now = timezone.now()
-            Batch.objects.filter(pk=found.pk).update(
-                state=BatchState.RUNNING,
-                started_at=Coalesce("started_at", now),
-                lease_holder=holder,
-                lease_expires_at=_expiry(),
+            _begin(found)
+            found.lease_holder, found.lease_expires_at = holder, _expiry()
+            found.save(
+                update_fields=[
+                    *("state", "started_at", "finalizing_at"),
+                    *("lease_holder", "lease_expires_at"),
+                ]
             )
         return found
 
 
 def renew(batch: Batch, holder: UUID) -> bool:
-    """Return whether the holder is to go on: the batch is still its own, running and paid for."""
+    """Return whether the holder is to go on: the batch is its own, and in time and paid for."""
     with translate_outage():
-        running = Batch.objects.filter(
-            pk=batch.pk, lease_holder=holder, state=BatchState.RUNNING
-        ).paid_for()
-        return bool(running.update(lease_expires_at=_expiry()))
+        held = Batch.objects.filter(pk=batch.pk, lease_holder=holder)
+        held = held.filter(state=batch.state) if batch.state in WRITING else held.going_on()
+        return bool(held.update(lease_expires_at=_expiry()))
+
+
+def validated(batch: Batch, holder: UUID) -> bool:
+    """Let the lines of a batch be asked; return whether `holder` still has a say."""
+    now = timezone.now()
+    held = Batch.objects.filter(pk=batch.pk, lease_holder=holder, state=BatchState.VALIDATING)
+    return bool(held.update(state=BatchState.RUNNING, started_at=Coalesce("started_at", now)))
 
 
 def release(batch: Batch, holder: UUID) -> None:
-    """Let another worker take the batch at once; with all lines done, it is finished."""
+    """Let another worker take the batch at once; with all lines done, none is to be asked."""
     with translate_outage(), transaction.atomic():
         held = Batch.objects.filter(pk=batch.pk, lease_holder=holder)
         if not held.update(lease_holder=None, lease_expires_at=None):
             return
         if not BatchLine.objects.filter(batch_id=batch.pk, status_code=None).exists():
-            Batch.objects.filter(pk=batch.pk, state=BatchState.RUNNING).update(
-                state=BatchState.FINISHED, finished_at=timezone.now()
-            )
+            asked_all(batch)
+
+
+def asked_all(batch: Batch) -> None:
+    """End a batch of staff's own; of a program's, the results are to be written into files."""
+    now = timezone.now()
+    running = Batch.objects.filter(pk=batch.pk, state=BatchState.RUNNING)
+    running.of_api().update(
+        state=BatchState.FINALIZING, finalizing_at=Coalesce(F("finalizing_at"), now)
+    )
+    running.update(state=BatchState.FINISHED, finished_at=now)
 
 
 def next_lines(batch: Batch, after: int) -> Sequence[BatchLine]:
@@ -77,6 +93,16 @@ def save(line: BatchLine, result: Result) -> None:
         BatchLine.objects.filter(pk=line.pk, status_code=None).update(
             result=result.text.decode(), status_code=result.status_code
         )
+
+
+def _begin(batch: Batch) -> None:
+    """Set what a batch is in from now on; one that has run out of time asks no more."""
+    now = timezone.now()
+    if batch.state in ASKING and batch.expires_at is not None and batch.expires_at <= now:
+        batch.state, batch.finalizing_at = BatchState.FINALIZING, now
+    elif batch.state == BatchState.WAITING:
+        batch.state = BatchState.RUNNING
+        batch.started_at = batch.started_at or now
 
 
 def _expiry() -> datetime:

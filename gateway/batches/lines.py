@@ -1,7 +1,6 @@
 """The lines of a batch file, in and out, as OpenAI's Batch API has them."""
 
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from typing import Annotated, BinaryIO, Literal
 
 import msgspec
@@ -9,9 +8,9 @@ from django.conf import settings
 from msgspec import Meta, Raw, Struct
 
 from core.errors import AppError, InvalidRequest
-from gateway import encoding, errors, wire
-from llm.parallel import Whole
-from llm.types import ChatRequest
+from gateway import errors
+from gateway.batches import endpoints
+from gateway.models import Endpoint
 
 LONGEST_ID = 200  # characters
 AROUND = 2_000  # bytes of a line beside the body
@@ -30,7 +29,7 @@ class Line(Struct, frozen=True, forbid_unknown_fields=True):
     custom_id: CustomId
     body: Raw
     method: Literal["POST"] = "POST"
-    url: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+    url: Endpoint = Endpoint.CHAT
 
 
 class Result(Struct, frozen=True):
@@ -84,7 +83,7 @@ def each(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def read(text: bytes) -> Line:
-    """Return the line, or raise `InvalidRequest`; its body is read by `request_of`."""
+    """Return the line, or raise `InvalidRequest`; its body is read by `endpoints`."""
     try:
         line = _decode(text)
         line.custom_id.encode()  # half of a character can be read and not written
@@ -93,35 +92,39 @@ def read(text: bytes) -> Line:
     return line
 
 
-def request_of(body: bytes) -> ChatRequest:
-    """Return what a body asks for, as a whole answer, or raise what the API would refuse."""
-    completion = wire.parse(body)
-    if completion.stream:
-        raise InvalidRequest("A batch gives whole answers: leave `stream` out.", param="stream")
-    return completion.as_request()
+class Checked:
+    """What is known of a file when its lines have been looked at, one after the other."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url  # of all lines; "": that of the first one
+        self.seen: dict[str, int] = {}  # lines by `custom_id`
+
+    def look_at(self, number: int, text: bytes) -> None:
+        """Raise what is wrong with a line."""
+        line = read(text)
+        self.url = self.url or line.url
+        if line.url != self.url:
+            raise InvalidRequest(f"`url` must be {self.url}, as for all lines.", param="url")
+        endpoints.check(line.url, bytes(line.body))
+        if (first := self.seen.setdefault(line.custom_id, number)) != number:
+            raise InvalidRequest(f"The `custom_id` is that of line {first}.", param="custom_id")
 
 
-def check(file: BinaryIO) -> AbstractSet[str]:
-    """Return the `custom_id` of all lines; raise `InvalidRequest` for the first that is wrong."""
-    seen: dict[str, int] = {}
+def check(file: BinaryIO) -> Checked:
+    """Return what is known of a file; raise `InvalidRequest` for the first line that is wrong."""
+    checked = Checked()
     for number, text in each(file):
         try:
-            line = read(text)
-            request_of(bytes(line.body))
+            checked.look_at(number, text)
         except AppError as error:
             raise InvalidRequest(f"Line {number}: {error.message}", param=error.param) from None
-        if (first := seen.setdefault(line.custom_id, number)) != number:
-            raise InvalidRequest(
-                f"Line {number}: its `custom_id` is that of line {first}.", param="custom_id"
-            )
-    if not seen:
+    if not checked.seen:
         raise InvalidRequest("There is no line in it.")
-    return seen.keys()
+    return checked
 
 
-def answer(custom_id: str, request_id: str, whole: Whole) -> Result:
+def answer(custom_id: str, request_id: str, body: bytes) -> Result:
     """Return the result of a request that was answered."""
-    body = encoding.whole(whole.started, whole.deltas, whole.finished)
     return Result(custom_id, _line(custom_id, request_id, OK, body), OK)
 
 
@@ -143,6 +146,22 @@ def written(text: bytes) -> Written | None:
 def may_be_cut_off(text: bytes) -> bool:
     """Return whether `text` can be the first half of a result."""
     return text.startswith(BEGINNING) or BEGINNING.startswith(text)
+
+
+def unasked(custom_id: str, request_id: str) -> bytes:
+    """Return the line of a request for which there was no time."""
+    error = {
+        "code": "batch_expired",
+        "message": "This request was not asked before the batch's completion window ended.",
+    }
+    return msgspec.json.encode(
+        {
+            "id": f"batch_req_{request_id}",
+            "custom_id": custom_id,
+            "response": None,
+            "error": error,
+        }
+    )
 
 
 def _line(custom_id: str, request_id: str, status: int, body: bytes) -> bytes:

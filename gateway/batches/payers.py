@@ -1,8 +1,10 @@
 """Who pays for a batch."""
 
-from accounts import named
+from accounts import keys, named
 from accounts.models import Organization, User
 from accounts.principal import Principal
+from core.database import translate_outage
+from gateway.models import Batch
 
 
 def payer(organization: Organization, user: User | None) -> Principal:
@@ -12,6 +14,14 @@ def payer(organization: Organization, user: User | None) -> Principal:
         user_id=user.pk if user else None,
         user_name=user.get_username() if user else "",
     )
+
+
+def payer_of(batch: Batch) -> Principal:
+    """Return who made the batch, with the rights of today; raise `InvalidApiKey`."""
+    if batch.api_key_id is None:
+        return payer(batch.organization, batch.user)
+    with translate_outage():
+        return keys.principal_by_id(batch.api_key_id)
 
 
 def find(slug: str, username: str | None) -> Principal:

@@ -16,6 +16,7 @@ from gateway.batches.lines import Line, Result
 from gateway.batches.progress import Progress
 from gateway.batches.results import Results
 from llm import parallel
+from llm.types import Call
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,8 +37,12 @@ class Run:
 
         async def ask(numbered: tuple[int, Line]) -> Result:
             number, line = numbered
-            request_id = f"{self.name}{number}"
-            result = await asking.ask(line.custom_id, bytes(line.body), self.principal, request_id)
+            call = Call(
+                principal=self.principal,
+                surface=asking.SURFACE,
+                request_id=f"{self.name}{number}",
+            )
+            result = await asking.ask(line, call)
             # Here, so that nobody can be stopped between the answer and its place in the file.
             self.results.append(result)
             return result

@@ -10,13 +10,16 @@ from uuid import UUID
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from msgspec import Raw
 
+from accounts.keys import InvalidApiKey
 from core.errors import DependencyDown
 from core.ids import new_id
-from gateway.batches import asking, leases, payers
-from gateway.batches.lines import Result
-from gateway.models import Batch, BatchLine
+from gateway.batches import asking, leases, outputs, payers, validation
+from gateway.batches.lines import Line, Result
+from gateway.models import WRITING, Batch, BatchLine, BatchState, Endpoint
 from llm import parallel
+from llm.types import Call
 
 logger = structlog.get_logger(__name__)
 
@@ -44,8 +47,8 @@ async def work(stop: asyncio.Event) -> None:
 
 
 async def run(batch: Batch, holder: UUID) -> None:
-    """Ask the batch's lines until all have a result, or `holder` is not to go on."""
-    asked = asyncio.create_task(_ask_all(batch))
+    """Do what is to be done with the batch, until it is or `holder` is not to go on."""
+    asked = asyncio.create_task(_work_at(batch, holder))
     held_until = time.monotonic() + settings.LEASE_SECONDS
     try:
         while not asked.done() and time.monotonic() < held_until:
@@ -86,13 +89,34 @@ async def _release(batch: Batch, holder: UUID) -> None:
         logger.info("gateway.batch_left", batch=batch.pk)
 
 
-async def _ask_all(batch: Batch) -> None:
-    payer = payers.payer(batch.organization, batch.user)
+async def _work_at(batch: Batch, holder: UUID) -> None:
+    if batch.state in WRITING:
+        await _in_thread(outputs.write, batch, holder)
+        return
+    if batch.state == BatchState.VALIDATING:
+        if not await _in_thread(validation.validate, batch, holder):
+            return
+        batch.state = BatchState.RUNNING
+    await _ask_all(batch)
 
-    async def ask(line: BatchLine) -> Result:
-        request_id = f"{batch.run_name}{line.number}"
-        result = await asking.ask(line.custom_id, line.body.encode(), payer, request_id)
-        await _when_there(leases.save, line, result)
+
+async def _ask_all(batch: Batch) -> None:
+    try:
+        payer = await _in_thread(payers.payer_of, batch)
+    except InvalidApiKey:  # just now: the batch rests, as if it had not been claimed
+        return
+
+    async def ask(row: BatchLine) -> Result:
+        body = Raw(row.body.encode())
+        line = Line(custom_id=row.custom_id, body=body, url=Endpoint(batch.endpoint))
+        call = Call(
+            principal=payer,
+            surface=asking.SURFACE,
+            request_id=f"{batch.run_name}{row.number}",
+            tags=tuple(batch.tags),
+        )
+        result = await asking.ask(line, call)
+        await _when_there(leases.save, row, result)
         return result
 
     todo = parallel.run_all(

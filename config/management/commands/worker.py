@@ -18,6 +18,8 @@ import billing.reports.rollups
 import billing.retention.partitions
 import billing.sweeper
 import chat.services
+import gateway.batches.services
+import gateway.files.services
 import llm.caching.semantic
 import llm.guardrails.decisions
 import llm.limits.refusals
@@ -39,6 +41,8 @@ HOUSEKEEPING: list[Job] = [
     (3600.0, llm.guardrails.decisions.remove_old),
     (600.0, llm.caching.semantic.remove_expired),
     (600.0, llm.limits.refusals.remove_old),
+    (600.0, gateway.files.services.remove_expired),
+    (3600.0, gateway.batches.services.remove_old_lines),
 ]
 # In a thread of its own: a receiver that does not answer must not hold up the sweeper.
 OUTGOING: list[Job] = [(5.0, billing.alerts.delivering.deliver)]

@@ -93,7 +93,7 @@ def _check(source: Path, target: Path) -> Set[str]:
         if target.exists() and source.samefile(target):
             raise FileProblem("The results need a file of their own.")
         with source.open("rb") as file:
-            return lines.check(file)
+            return lines.check(file).seen.keys()
     except OSError as error:
         raise FileProblem(f"{source} cannot be read: {error.strerror}.") from None
 

@@ -1,0 +1,80 @@
+"""What the requests of a batch may ask for: each is read and answered as its address would."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from core.errors import InvalidRequest
+from gateway import encoding, extensions, wire
+from gateway.embeddings import wire as embeddings_wire
+from gateway.extensions import Extensions
+from gateway.models import Endpoint
+from gateway.wire import Completion
+from llm import embeddings, service
+from llm.parallel import whole
+from llm.types import Call, PromptUsed
+from prompts.services import RenderedPrompt
+
+
+class Kind(NamedTuple):
+    """How the requests of an address are read and answered."""
+
+    check: Callable[[bytes], object]  # raises what the API would refuse
+    answer: Callable[[bytes, Call], Awaitable[bytes]]  # the body of the response
+
+
+def check(url: str, body: bytes) -> None:
+    """Raise what the API would refuse of a body."""
+    KINDS[url].check(body)
+
+
+async def answer(url: str, body: bytes, call: Call) -> bytes:
+    """Return the body of the answer, or raise why there is none."""
+    return await KINDS[url].answer(body, call)
+
+
+def _completion(body: bytes) -> Completion:
+    completion = wire.parse(body)
+    if completion.stream:
+        raise InvalidRequest("A batch gives whole answers: leave `stream` out.", param="stream")
+    return completion
+
+
+async def _answer_chat(body: bytes, call: Call) -> bytes:
+    completion = _completion(body)
+    said = completion.parley or extensions.NONE
+    prompt = await extensions.prompt_for(said, call.principal)
+    request = completion.as_request(prompt)
+    made = await whole(service.stream(request, _as_said(call, said, prompt)))
+    return encoding.whole(made.started, made.deltas, made.finished)
+
+
+def _as_said(call: Call, said: Extensions, prompt: RenderedPrompt | None) -> Call:
+    """Return the call as the body wants it under `parley`."""
+    return replace(
+        call,
+        prompt=PromptUsed(prompt.name, prompt.version, prompt.cache) if prompt else None,
+        cache=said.cache.wish() if said.cache else call.cache,
+        tags=call.tags if said.tags is None else said.unique_tags,
+        task=said.task or "",
+        routing=said.routing.wish() if said.routing else call.routing,
+    )
+
+
+async def _answer_embeddings(body: bytes, call: Call) -> bytes:
+    asked = embeddings_wire.parse(body)
+    made = await embeddings.ask(
+        asked.texts(), model=asked.model, call=call, dimensions=asked.dimensions
+    )
+    return embeddings_wire.answer(made, asked.encoding_format)
+
+
+def _check_embeddings(body: bytes) -> None:
+    embeddings_wire.parse(body).texts()
+
+
+KINDS = {
+    str(Endpoint.CHAT): Kind(_completion, _answer_chat),
+    str(Endpoint.EMBEDDINGS): Kind(_check_embeddings, _answer_embeddings),
+}
