@@ -4,10 +4,11 @@ import time
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from billing.pricing import TokenUsage
 from core.errors import AppError
+from gateway.encoding import Settled
 from gateway.responses.logprobs import Logprob
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, PlainText, Reasoning, Text
@@ -72,6 +73,7 @@ class Response(Struct, tag="response", tag_field="object", kw_only=True):
     model: str
     output: list[Item] = field(default_factory=list)
     usage: dict[str, Any] | None = None
+    parley: Settled | UnsetType = UNSET  # not OpenAI's; known when it is settled
     background: Literal[False] = False
     conversation: None = None
     instructions: str | None
@@ -127,13 +129,20 @@ def begun(asked: CreateResponse, functions: tuple[FunctionTool, ...], started: S
     )
 
 
-def finish(response: Response, finished: Finished) -> None:
-    """Note how the answer ended and what it took."""
+def finish(response: Response, started: Started, finished: Finished) -> None:
+    """Note how the answer ended, what it took and what it cost."""
     reason = INCOMPLETE.get(finished.finish_reason)
     response.status = "incomplete" if reason else "completed"
     response.incomplete_details = {"reason": reason} if reason else None
     response.completed_at = None if reason else int(time.time())
     response.usage = _usage(finished.usage)
+    cost = finished.cost_usd
+    response.parley = Settled(
+        usage_id=str(started.usage_id),
+        provider=started.provider,
+        model=started.model,
+        cost_usd=None if cost is None else f"{cost.normalize():f}",
+    )
 
 
 def fail(response: Response, error: AppError) -> None:

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from core.errors import AppError, own
-from gateway.answer_headers import EVENT_STREAM, about, cost
-from gateway.calls import call_of, first
+from gateway import extensions
+from gateway.answer_headers import about, cost
+from gateway.calls import begun, call_of, first
 from gateway.http import ApiConsumer
 from gateway.pacing import paced
 from gateway.responses import answer, conversion, events, logprobs, tools, wire
@@ -36,8 +37,10 @@ class Responses(ApiConsumer):
     async def handle(self, body: bytes) -> None:
         asked = wire.parse(body)
         functions = tools.functions_of(asked.tools)
-        request = conversion.request_of(asked, functions)
-        async with aclosing(service.stream(request, call_of(self))) as answering:
+        said = asked.parley or extensions.NONE
+        prompt = await extensions.prompt_for(said, self.principal)
+        request = conversion.request_of(asked, functions, prompt)
+        async with aclosing(service.stream(request, call_of(self, said, prompt))) as answering:
             tell = self._stream if asked.stream else self._whole
             await tell(answering, asked, functions)
 
@@ -45,8 +48,8 @@ class Responses(ApiConsumer):
         return super().error_body(_renamed(error))
 
     def error_event(self, error: AppError) -> bytes:
-        if self._encoder is None:
-            return super().error_event(error)
+        if self._encoder is None:  # it was silent so long that the stream began without it
+            return events.error_event(_renamed(error))
         return self._encoder.fail(_renamed(error))
 
     async def _stream(
@@ -56,12 +59,10 @@ class Responses(ApiConsumer):
         functions: tuple[FunctionTool, ...],
     ) -> None:
         """Send events as they come. Whatever fails from here on ends in a failed response."""
-        started = await first(answering)
+        started = await begun(self, answering)
         response = answer.begun(asked, functions, started)
-        output = Output(started.usage_id.hex)
-        encoder = EventEncoder(response, output, wants_logprobs=asked.wants_logprobs)
+        encoder = EventEncoder(started, response, wants_logprobs=asked.wants_logprobs)
         self._encoder = encoder
-        await self.send_headers(headers=[*EVENT_STREAM, *about(started)])
         await self.send_body(encoder.begin(), more_body=True)
         async with aclosing(paced(answering)) as pieces:
             async for piece in pieces:
@@ -83,7 +84,7 @@ class Responses(ApiConsumer):
             if isinstance(piece, Delta):
                 output.add(piece, logprobs.read(piece.raw) if asked.wants_logprobs else [])
             elif isinstance(piece, Finished):
-                events.close(response, output, piece)
+                events.close(response, output, started, piece)
                 headers = [*about(started), *cost(piece)]
                 await self.send_json(answer.body(response), *headers)
 

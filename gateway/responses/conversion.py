@@ -5,24 +5,36 @@ from typing import Any
 from gateway.responses import items, tools
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, JsonObject, JsonSchema, Reasoning, Text
+from gateway.wire import NO_SETTINGS
 from llm.types import ChatRequest
+from prompts.services import RenderedPrompt
 
 # Passed on as they are to vendors that speak OpenAI's API; chat completions have the same names.
 SAME = (
     *("parallel_tool_calls", "prompt_cache_key", "prompt_cache_options"),
-    *("prompt_cache_retention", "safety_identifier", "service_tier", "user"),
+    *("prompt_cache_retention", "safety_identifier", "user"),
 )
 
 
-def request_of(asked: CreateResponse, functions: tuple[FunctionTool, ...]) -> ChatRequest:
-    """Return the request, or raise an error that names the field."""
+def request_of(
+    asked: CreateResponse,
+    functions: tuple[FunctionTool, ...],
+    prompt: RenderedPrompt | None = None,
+) -> ChatRequest:
+    """Return the request, or raise an error that names the field.
+
+    The prompt's words come first, and its settings hold where the caller says nothing.
+    """
     offered, choice = tools.offered(functions, asked.tool_choice)
+    said = items.messages_of(asked.instructions, asked.input)
+    defaults = prompt.settings if prompt else NO_SETTINGS
+    temperature = asked.temperature
     return ChatRequest(
         model=asked.model,
-        messages=items.messages_of(asked.instructions, asked.input),
+        messages=(*(prompt.messages if prompt else ()), *said),
         stream=bool(asked.stream),
-        max_tokens=asked.max_output_tokens,
-        temperature=asked.temperature,
+        max_tokens=asked.max_output_tokens or defaults.max_tokens,
+        temperature=defaults.temperature if temperature is None else temperature,
         top_p=asked.top_p,
         tools=offered,
         tool_choice=choice if offered else None,
@@ -51,6 +63,8 @@ def _extra(asked: CreateResponse) -> dict[str, Any]:
     fields: dict[str, Any] = {name: getattr(asked, name) for name in SAME}
     fields["reasoning_effort"] = (asked.reasoning or Reasoning()).effort
     fields["verbosity"] = (asked.text or Text()).verbosity
+    # "fast" is OpenAI's newer name of "priority", which servers know less.
+    fields["service_tier"] = "priority" if asked.service_tier == "fast" else asked.service_tier
     if asked.wants_logprobs:
         fields |= {"logprobs": True, "top_logprobs": asked.top_logprobs}
     return {name: value for name, value in fields.items() if value is not None}

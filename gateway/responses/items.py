@@ -11,7 +11,6 @@ from gateway.errors import UnsupportedParameter
 from gateway.validation import decode
 from llm.types import FunctionCall, ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 
-REFERENCE = "item_reference"
 REASONING_ID = "rs_"  # what the ids of our reasoning items begin with
 
 
@@ -93,13 +92,13 @@ _call = msgspec.json.Decoder(CallItem)
 _output = msgspec.json.Decoder(OutputItem)
 
 
-def messages_of(instructions: str | None, sent: str | Iterable[Raw]) -> tuple[Message, ...]:
+def messages_of(instructions: str | None, sent: str | Iterable[Raw] | None) -> tuple[Message, ...]:
     """Return the conversation, or raise an error that names the item and its field."""
     turns = _Turns(instructions)
     if isinstance(sent, str):
         turns.say(Message("user", sent))
     else:
-        for index, item in enumerate(sent):
+        for index, item in enumerate(sent or ()):
             _take(turns, item, f"input[{index}]")
     return tuple(turns.messages)
 

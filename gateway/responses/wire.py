@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from core.errors import InvalidRequest
+from gateway import extensions
 from gateway.errors import UnsupportedParameter
+from gateway.extensions import Extensions
 from gateway.validation import decode
 from gateway.wire import Name, Positive
 
@@ -20,7 +22,7 @@ UNSUPPORTED = {
     "image": "Send pictures as they are to be seen.",
     "moderation": "Parley's guardrails are set by its staff.",
     "previous_response_id": "Parley keeps no responses: send the whole conversation in `input`.",
-    "prompt": "It names a prompt kept at OpenAI.",
+    "prompt": "It names a prompt kept at OpenAI; `parley.prompt` names one kept in Parley.",
 }
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
@@ -71,7 +73,8 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """OpenAI's request. `None` (or null) is as good as absent."""
 
     model: Name
-    input: str | tuple[Raw, ...]
+    input: str | tuple[Raw, ...] | None = None
+    parley: Extensions | None = None  # not OpenAI's
     instructions: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -92,7 +95,7 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prompt_cache_key: str | None = None
     prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: str | None = None
-    service_tier: Literal["auto", "default"] | None = None  # the others have other prices
+    service_tier: Literal["auto", "default", "flex", "priority", "fast", "scale"] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = None  # true is what OpenAI takes for granted; here nothing is kept
     # Only to be refused, each with what to do instead.
@@ -117,6 +120,15 @@ _decoder = msgspec.json.Decoder(CreateResponse)
 def parse(body: bytes) -> CreateResponse:
     """Return the request in `body`, or raise an error that names the field."""
     asked = decode(_decoder, body)
+    _check(asked)
+    extensions.check(asked.parley or extensions.NONE)
+    if asked.input is None and not (asked.parley and asked.parley.prompt):
+        raise InvalidRequest("`input` is missing.", param="input")
+    return asked
+
+
+def _check(asked: CreateResponse) -> None:
+    """Refuse what is known and not honoured."""
     for name, instead in UNSUPPORTED.items():
         if getattr(asked, name) not in (None, False):
             raise UnsupportedParameter(f"`{name}` is not supported. {instead}", param=name)
@@ -130,4 +142,3 @@ def parse(body: bytes) -> CreateResponse:
     for wanted in asked.include or ():
         if wanted not in INCLUDABLE:
             raise UnsupportedParameter(f"Parley cannot include `{wanted}`.", param="include")
-    return asked
