@@ -3,6 +3,7 @@
 import gc
 
 import chat.generation
+import gateway.idempotency
 import llm.service
 from accounts import last_used
 from billing import ledger
@@ -44,6 +45,7 @@ def _start() -> None:
 
 async def _shut_down() -> None:
     await chat.generation.shut_down()
+    await gateway.idempotency.close()
     await llm.service.close()
     await ledger.drain()
     await last_used.flush()

@@ -284,6 +284,8 @@ FILE_DAYS = env.int("PARLEY_FILE_DAYS", 30, validate=environment.at_least_one)
 CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_negative)
 # What guardrails have decided is shown so long.
 GUARDRAIL_DAYS = env.int("PARLEY_GUARDRAIL_DAYS", 90, validate=environment.at_least_one)
+# The answer to a request with an `Idempotency-Key` is kept so long.
+IDEMPOTENCY_HOURS = env.float("PARLEY_IDEMPOTENCY_HOURS", 24.0, validate=environment.above_zero)
 
 # Providers may be called at these addresses and networks, although they are link-local or where a
 # cloud keeps its machines' secrets.

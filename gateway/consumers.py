@@ -22,6 +22,7 @@ class ChatCompletions(ApiConsumer):
 
     method = "POST"
     scope_needed = "chat"
+    is_made_once = True
 
     async def handle(self, body: bytes) -> None:
         completion = wire.parse(body)

@@ -14,7 +14,7 @@ from core import address
 from core.errors import AppError
 from core.request_id import Message, Receive, Scope, Send
 from core.throttle import TooOften
-from gateway import encoding, errors, rate_limits
+from gateway import encoding, errors, idempotency, rate_limits
 from gateway.answer_headers import EVENT_STREAM
 from gateway.errors import (
     JSON,
@@ -53,6 +53,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     method: ClassVar[str] = ""  # empty: any
     scope_needed: ClassVar[str] = ""  # of the key; empty: any key will do
     alive_event: ClassVar[bytes] = b": keep-alive\n\n"  # clients pass over comments
+    is_made_once = False  # whether it heeds `Idempotency-Key`
     principal: Principal
     ip: str  # of the client; "" where nobody can say
     is_started = False
@@ -117,6 +118,18 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         """Answer with 200 and `body`."""
         await self._send_whole(HTTPStatus.OK, [JSON, *headers], body)
 
+    async def answer_to(self, send: Send, body: bytes) -> None:
+        """Answer the request to `send`, whether or not its client stays."""
+        twin = type(self)()
+        twin.scope, twin.base_send = self.scope, send
+        twin.principal, twin.ip = self.principal, self.ip
+        twin.is_made_once = False
+        try:
+            await twin._answer(body)
+        finally:
+            if twin._keep_alive is not None:
+                twin._keep_alive.end()
+
     def header(self, name: bytes) -> str:
         """Return a header of the request, or ""."""
         for key, value in self.scope["headers"]:
@@ -141,10 +154,13 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         """Return the last event of a stream that broke."""
         return encoding.error_event(error)
 
+    def _is_resumed(self) -> bool:
+        return self.is_made_once and idempotency.is_resumption(self.scope["method"], self.header)
+
     async def _sign_in(self) -> AppError | None:
         """Find out who asks, before any memory is spent on them; return what speaks against it."""
         try:
-            if self.method and self.scope["method"] != self.method:
+            if self.method and self.scope["method"] != self.method and not self._is_resumed():
                 raise MethodNotAllowed(f"Use {self.method} here.")
             exact_ip = address.exact_of_scope(self.scope)
             self.principal = await keys.authenticate(self.secret(), self.ip, exact_ip)
@@ -208,7 +224,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     async def _answer(self, body: bytes) -> None:
         try:
-            await self.handle(body)
+            if self.is_made_once and idempotency.is_asked(self.header):
+                await idempotency.serve(self, body)
+            else:
+                await self.handle(body)
         except AppError as error:
             await self._refuse(error)
         except Exception:  # the edge: the client gets an answer, the log the reason
