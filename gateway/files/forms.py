@@ -11,7 +11,7 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from django.utils.http import parse_header_parameters
 
-from core.errors import InvalidRequest
+from core.errors import AppError, InvalidRequest
 from gateway.errors import UnknownParameter, UnsupportedParameter
 from gateway.models import FilePurpose
 
@@ -33,9 +33,19 @@ class Upload:
 def read(body: BinaryIO, content_type: str) -> Upload:
     """Return what a form has; raise an error that names the field."""
     fields, files = _parsed(body, content_type)
+    try:
+        return _checked(fields, files)
+    except AppError:
+        for _, some in files.lists():
+            for file in some:
+                file.close()
+        raise
+
+
+def _checked(fields: Any, files: Any) -> Upload:
     for name in [*fields, *files]:
         if name not in ("file", "purpose", *EXPIRY):
-            raise UnknownParameter(f"There is no parameter `{name}`.", param=name)
+            raise UnknownParameter(f"There is no parameter `{name[:100]}`.", param=name[:100])
     _check_purpose(fields.get("purpose"))
     seconds = _seconds(fields)
     if len(files.getlist("file")) != 1:
