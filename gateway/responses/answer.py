@@ -148,8 +148,12 @@ def finish(response: Response, started: Started, finished: Finished) -> None:
 def fail(response: Response, error: AppError) -> None:
     """Note that the answer broke off."""
     response.status = "failed"
-    code = FAILURES.get(error.http_status, "server_error")
-    response.error = {"code": code, "message": error.message}
+    response.error = failure(error)
+
+
+def failure(error: AppError) -> dict[str, Any]:
+    """Return what went wrong, in the words that a response has for it."""
+    return {"code": FAILURES.get(error.http_status, "server_error"), "message": error.message}
 
 
 def body(response: Response) -> bytes:
