@@ -1,7 +1,7 @@
 """Budgets: their limits are edited, their amounts are the ledger's."""
 
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -9,13 +9,12 @@ from django.db.models import Prefetch, Q
 from django.http import HttpRequest
 from django.utils import timezone
 
+from billing.currency import shown
 from billing.models import Budget, BudgetPeriod
-from billing.models.budgets import CALENDAR, DIMENSIONS
-from billing.money import as_text
+from billing.models.budgets import CALENDAR, DIMENSIONS, FIXED
 from core.admin import ReadOnly
 
 A_YEAR = timedelta(days=366)
-FIXED = "This cannot be changed later, or what was counted would be wrong: add another budget."
 
 
 class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
@@ -37,15 +36,15 @@ class BudgetPeriodInline(ReadOnly, admin.TabularInline):  # type: ignore[type-ar
 
     @admin.display
     def spent(self, period: BudgetPeriod) -> str:
-        return as_text(period.spent_usd)
+        return shown(period.spent_usd)
 
     @admin.display
     def held(self, period: BudgetPeriod) -> str:
-        return as_text(period.held_usd)
+        return shown(period.held_usd)
 
     @admin.display(description="beyond what was held")
     def overrun(self, period: BudgetPeriod) -> str:
-        return as_text(period.overrun_usd)
+        return shown(period.overrun_usd)
 
 
 @admin.register(Budget)
@@ -112,20 +111,21 @@ class BudgetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(ordering="limit_usd")
     def limit(self, budget: Budget) -> str:
-        return as_text(budget.limit_usd)
+        return shown(budget.limit_usd)
 
     @admin.display
     def spent(self, budget: Budget) -> str:
-        return as_text(_now(budget).spent_usd)
+        return shown(_now(budget).spent_usd)
 
     @admin.display
     def held(self, budget: Budget) -> str:
-        return as_text(_now(budget).held_usd)
+        return shown(_now(budget).held_usd)
 
     @admin.display
     def room(self, budget: Budget) -> str:
         period = _now(budget)
-        return as_text(max(Decimal(0), budget.limit_usd - period.spent_usd - period.held_usd))
+        left = max(Decimal(0), budget.limit_usd - period.spent_usd - period.held_usd)
+        return shown(left, rounding=ROUND_DOWN)
 
 
 def _now(budget: Any) -> BudgetPeriod:

@@ -9,6 +9,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from accounts.models import ApiKey, Organization, User
+from accounts.principal import Principal
 from billing.money import UsdField
 from billing.periods import PeriodKind, validate_time_zone
 from billing.tags import LONGEST_TAG, validate_tag
@@ -16,6 +17,23 @@ from billing.tags import LONGEST_TAG, validate_tag
 # What decides which calls a budget counts. It does not change: other calls would have been counted.
 DIMENSIONS = ("organization", "user", "api_key", "prompt_name", "model", "tag")
 CALENDAR = ("period", "time_zone")
+
+
+FIXED = "This cannot be changed later, or what was counted would be wrong: add another budget."
+
+
+class BudgetQuerySet(models.QuerySet["Budget"]):
+    def visible_to(self, principal: Principal) -> Self:
+        """Return those that calls of a person, or of a key of theirs, may count on.
+
+        For a key of nobody these are its own, and those of its whole organization.
+        """
+        if principal.user_id is None:
+            keys = Q(api_key=None) | Q(api_key=principal.api_key_id)
+        else:
+            keys = Q(api_key=None) | Q(api_key__user=principal.user_id)
+        people = Q(user=None) | Q(user=principal.user_id)
+        return self.filter(keys, people, organization=principal.organization_id)
 
 
 class Budget(models.Model):
@@ -68,6 +86,8 @@ class Budget(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = BudgetQuerySet.as_manager()
+
     class Meta:
         ordering = ["organization", "name"]
         constraints = [
@@ -78,11 +98,25 @@ class Budget(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse a budget for a person or a key of another organization: it would never count."""
+        """Refuse a budget for a person or a key of another organization: it would never count.
+
+        What an older one counts, and its calendar, are fixed.
+        """
+        stored = Budget.objects.filter(pk=self.pk).first() if self.pk else None
+        fixed = [
+            name for name in (*DIMENSIONS, *CALENDAR) if stored and self._differs(stored, name)
+        ]
+        if fixed:
+            raise ValidationError(dict.fromkeys(fixed, FIXED))
+        if self.organization_id is None:
+            return  # said of the field itself
         if self.user and not self.user.memberships.filter(organization=self.organization_id):
             raise ValidationError({"user": "This person is not a member of the organization."})
         if self.api_key and self.api_key.organization_id != self.organization_id:
             raise ValidationError({"api_key": "This key belongs to another organization."})
+
+    def _differs(self, stored: "Budget", name: str) -> bool:
+        return bool(getattr(self, name) != getattr(stored, name))
 
 
 class BudgetPeriodQuerySet(models.QuerySet["BudgetPeriod"]):

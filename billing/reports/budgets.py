@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.principal import Principal
@@ -69,10 +70,7 @@ def of_organization(organization_id: int | None) -> QuerySet[Budget]:
 
 def of_person(principal: Principal) -> QuerySet[Budget]:
     """Return the active budgets that calls of a person, or of a key of theirs, may count on."""
-    return of_organization(principal.organization_id).filter(
-        Q(user=None) | Q(user=principal.user_id),
-        Q(api_key=None) | Q(api_key__user=principal.user_id),
-    )
+    return of_organization(principal.organization_id) & Budget.objects.visible_to(principal)
 
 
 def standings(budgets: Iterable[Budget]) -> list[Standing]:
@@ -82,6 +80,13 @@ def standings(budgets: Iterable[Budget]) -> list[Standing]:
     current = {row.budget_id: row for row in rows}
     result = [_standing(budget, current.get(budget.pk)) for budget in found]
     return sorted(result, key=lambda one: (-one.used, one.budget.name))
+
+
+def standing_of(budget: Budget) -> Standing:
+    """Return where one budget stands now; `current_periods` are used where they were fetched."""
+    known: Any = getattr(budget, "current_periods", None)
+    rows = BudgetPeriod.objects.current().filter(budget=budget) if known is None else known
+    return _standing(budget, next(iter(rows), None))
 
 
 def _standing(budget: Budget, row: BudgetPeriod | None) -> Standing:
