@@ -56,10 +56,12 @@ class AnthropicProgram:
 
 
 @contextmanager
-def anthropic_program(site: Site, vendor: FakeVendor, kind: str) -> Iterator[AnthropicProgram]:
+def anthropic_program(
+    site: Site, vendor: FakeVendor, kind: str, **served: Any
+) -> Iterator[AnthropicProgram]:
     """Serve the vendor under a name of its own, and wait until the server has heard of it."""
     model = f"model-{uuid.uuid4().hex}"
-    vendor.serve(model, kind=kind)
+    vendor.serve(model, kind=kind, **served)
     with (
         httpx2.Client(
             base_url=f"{site.url}/v1", headers={"x-api-key": site.api_key}, timeout=PATIENCE

@@ -21,6 +21,7 @@ from gateway.messages.blocks import (
 )
 from gateway.messages.wire import AnyChoice, Asked, AutoChoice, CustomTool, NoChoice, Question
 from gateway.messages.wire import ToolChoice as NamedChoice
+from llm.guardrails import documents
 from llm.types import (
     ChatRequest,
     ForAnthropic,
@@ -170,10 +171,10 @@ def _result(block: ToolResultBlock) -> Message:
 
 def _content(shown: Sequence[Shown]) -> str | tuple[TextPart | ImagePart, ...]:
     """Return a single text as such, for not every server takes parts everywhere."""
-    match shown:
-        case [TextBlock(text=text)]:
+    match parts := tuple(_part(block) for block in shown):
+        case (TextPart(text=text),):
             return text
-    return tuple(_part(block) for block in shown)
+    return parts
 
 
 def _part(block: Shown) -> TextPart | ImagePart:
@@ -186,7 +187,9 @@ def _document(block: DocumentBlock) -> str:
     """Return a document as a text that says where it begins and ends."""
     named = [("title", block.title), ("context", block.context)]
     about = "".join(f"{name}: {value}\n" for name, value in named if value)
-    return f"<document>\n{about}{block.source.data}\n</document>"
+    # A document cannot end itself and go on as the caller's own words.
+    inner = documents.CLOSES.sub("&lt;/document>", about + block.source.data)
+    return f"<document>\n{inner}\n</document>"
 
 
 def _own(
