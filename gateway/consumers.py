@@ -5,16 +5,17 @@ from contextlib import aclosing
 
 import msgspec
 
-from gateway import encoding, extensions, wire
+from gateway import choices, encoding, extensions, wire
 from gateway.answer_headers import about, cost
 from gateway.calls import begun, call_of, first
+from gateway.choices import ChoicesEncoder, Gathered, Numbered
 from gateway.encoding import ChunkEncoder
 from gateway.errors import UnknownAddress
 from gateway.http import ApiConsumer
 from gateway.pacing import paced
 from llm import service
 from llm.errors import ModelNotFound
-from llm.types import Delta, Event, Finished
+from llm.types import Call, ChatRequest, Delta, Event, Finished, Started
 
 
 class ChatCompletions(ApiConsumer):
@@ -25,11 +26,14 @@ class ChatCompletions(ApiConsumer):
     is_made_once = True
 
     async def handle(self, body: bytes) -> None:
-        completion = wire.parse(body)
+        completion = wire.parse(body, most_answers=wire.MOST_ANSWERS)
         said = completion.parley or extensions.NONE
         prompt = await extensions.prompt_for(said, self.principal)
-        call = call_of(self, said, prompt)
-        async with aclosing(service.stream(completion.as_request(prompt), call)) as events:
+        call, request = call_of(self, said, prompt), completion.as_request(prompt)
+        if completion.answers > 1:
+            await self._answer_several(completion, request, call)
+            return
+        async with aclosing(service.stream(request, call)) as events:
             if completion.stream:
                 await self._stream(events, include_usage=completion.include_usage)
             else:
@@ -55,6 +59,35 @@ class ChatCompletions(ApiConsumer):
             elif isinstance(event, Finished):
                 body = encoding.whole(started, deltas, event)
                 await self.send_json(body, *about(started), *cost(event))
+
+    async def _answer_several(
+        self, completion: wire.Completion, request: ChatRequest, call: Call
+    ) -> None:
+        answers = choices.streams(request, call, completion.answers)
+        async with aclosing(choices.together(answers)) as events:
+            tell = self._stream_several if completion.stream else self._several
+            await tell(events, completion)
+
+    async def _stream_several(self, events: Numbered, completion: wire.Completion) -> None:
+        """Do as `_stream` does, with the answers side by side."""
+        self.keep_alive()
+        encoder: ChoicesEncoder | None = None
+        async for number, event in events:
+            if encoder is None and isinstance(event, Started):
+                await self.begin_stream(about(event))
+                encoder = ChoicesEncoder(
+                    event, completion.answers, include_usage=completion.include_usage
+                )
+            if encoder is not None and (told := encoder.event(number, event)):
+                await self.send_body(told, more_body=not encoder.is_over)
+
+    async def _several(self, events: Numbered, completion: wire.Completion) -> None:
+        gathered = Gathered(completion.answers)
+        async for number, event in events:
+            gathered.add(number, event)
+        if started := gathered.started:
+            body = gathered.body(started)
+            await self.send_json(body, *about(started), *cost(gathered.total))
 
 
 class ModelList(ApiConsumer):

@@ -130,10 +130,18 @@ class Head(Struct):
 class ChunkEncoder:
     """The server-sent events of one answer: one id, one moment, one model, the role first."""
 
-    def __init__(self, started: Started, *, include_usage: bool) -> None:
+    def __init__(
+        self,
+        started: Started,
+        *,
+        include_usage: bool,
+        index: int = 0,
+        head: Head | None = None,
+    ) -> None:
         self._started = started
-        self._head = _head(started)
+        self._head = head or head_of(started)
         self._include_usage = include_usage
+        self._index = index  # of the answer, where there are several
         self._is_relayed = False
         self._has_role = False
 
@@ -154,12 +162,17 @@ class ChunkEncoder:
 
     def finish(self, finished: Finished) -> bytes:
         """Return the last events: why it ended, what it took if that was asked, `[DONE]`."""
-        end = b""
-        if not self._is_relayed:  # the vendor's own chunks say why
-            end = self._role() + self._chunk(Content(), finished.finish_reason)
-        if self._include_usage:
-            end += self._last(finished)
-        return end + DONE
+        return self.close(finished) + self.done(finished)
+
+    def close(self, finished: Finished) -> bytes:
+        """Return the event that says why the answer ended."""
+        if self._is_relayed:  # the vendor's own chunks say why
+            return b""
+        return self._role() + self._chunk(Content(), finished.finish_reason)
+
+    def done(self, finished: Finished) -> bytes:
+        """Return the end of the stream: what it took if that was asked, and `[DONE]`."""
+        return self._last(finished) + DONE if self._include_usage else DONE
 
     def _last(self, finished: Finished) -> bytes:
         """Return the event without choices: what was used, by whom and at what cost."""
@@ -180,7 +193,8 @@ class ChunkEncoder:
         return self._chunk(Content(role="assistant", content=""))
 
     def _chunk(self, content: Content, finish_reason: FinishReason | None = None) -> bytes:
-        return self._event([ChunkChoice(delta=content, finish_reason=finish_reason)])
+        choice = ChunkChoice(index=self._index, delta=content, finish_reason=finish_reason)
+        return self._event([choice])
 
     def _event(self, choices: list[ChunkChoice]) -> bytes:
         head = self._head
@@ -196,14 +210,23 @@ def whole(started: Started, deltas: Sequence[Delta], finished: Finished) -> byte
         return raw
     if raw is not None and (relayed := _with_usage(raw, finished.usage)) is not None:
         return relayed
-    head = _head(started)
+    return whole_of(started, [choice(deltas, finished.finish_reason)], finished.usage)
+
+
+def whole_of(started: Started, choices: list[WholeChoice], usage: TokenUsage) -> bytes:
+    """Return the body of answers that no vendor has written in this form."""
+    head = head_of(started)
+    return _encode(Whole(head.id, head.created, head.model, choices, _usage(usage)))
+
+
+def choice(deltas: Sequence[Delta], finish_reason: FinishReason, *, index: int = 0) -> WholeChoice:
+    """Return an answer put together from its pieces."""
     message = WholeMessage(content="".join(delta.text for delta in deltas) or None)
     if calls := joined(call for delta in deltas for call in delta.tool_calls):
         message.tool_calls = calls
     if reasoning := "".join(delta.reasoning for delta in deltas):
         message.reasoning_content = reasoning
-    choice = WholeChoice(message=message, finish_reason=finished.finish_reason)
-    return _encode(Whole(head.id, head.created, head.model, [choice], _usage(finished.usage)))
+    return WholeChoice(index=index, message=message, finish_reason=finish_reason)
 
 
 def _with_usage(raw: bytes, usage: TokenUsage) -> bytes | None:
@@ -230,7 +253,8 @@ def error_event(error: AppError) -> bytes:
     return b"data: " + errors.body(error) + b"\n\n"
 
 
-def _head(started: Started) -> Head:
+def head_of(started: Started) -> Head:
+    """Return what all chunks of an answer that begins now share."""
     return Head(f"chatcmpl-{started.usage_id.hex}", int(time.time()), started.model)
 
 

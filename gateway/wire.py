@@ -18,6 +18,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
+MOST_ANSWERS = 8  # to one request
 NO_SETTINGS = ModelSettings()
 # Passed on as they are to vendors that speak OpenAI's API.
 EXTRA = (
@@ -58,7 +59,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
-    n: int | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
@@ -82,10 +83,16 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
+    @property
+    def answers(self) -> int:
+        """How many are asked for."""
+        return self.n or 1
+
     def as_request(self, prompt: RenderedPrompt | None = None) -> ChatRequest:
         """Return the request as the layers below know it; the prompt's words come first.
 
-        What the prompt says of settings holds where the caller says nothing.
+        What the prompt says of settings holds where the caller says nothing. Where several answers
+        are asked for, it is the request for each.
         """
         defaults = prompt.settings if prompt else NO_SETTINGS
         max_tokens = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
@@ -115,16 +122,23 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(Completion)
 
 
-def parse(body: bytes) -> Completion:
-    """Return the request in `body`, or raise an error that names the field."""
+def parse(body: bytes, *, most_answers: int = 1) -> Completion:
+    """Return the request in `body`, or raise an error that names the field.
+
+    Whoever can give several answers (`Completion.answers`) says how many.
+    """
     completion = decode(_decoder, body, unsupported=UNSUPPORTED)
+    if completion.answers > most_answers:
+        raise UnsupportedParameter(f"`n` is at most {most_answers} here.", param="n")
     _check(completion)
     return completion
 
 
 def _check(completion: Completion) -> None:
-    if completion.n not in (None, 1):
-        raise UnsupportedParameter("Parley gives one answer: `n` must be 1.", param="n")
+    if completion.answers > 1 and completion.logprobs:
+        raise UnsupportedParameter(
+            "`logprobs` are those of one answer: `n` must be 1.", param="logprobs"
+        )
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
     extensions.check(completion.parley or extensions.NONE)
