@@ -19,6 +19,7 @@ from llm.types import Delta, Event, Finished
 
 # Fields that the layers below know by their names in chat completions.
 NAMES = {
+    "logprobs": "include",
     "max_tokens": "max_output_tokens",
     "messages": "input",
     "reasoning_effort": "reasoning.effort",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from gateway.responses import items, tools
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, JsonObject, JsonSchema, Reasoning, Text
@@ -60,7 +62,7 @@ def _format(text: Text | None) -> dict[str, Any] | None:
 
 
 def _extra(asked: CreateResponse) -> dict[str, Any]:
-    fields: dict[str, Any] = {name: getattr(asked, name) for name in SAME}
+    fields = {name: msgspec.to_builtins(getattr(asked, name)) for name in SAME}
     fields["reasoning_effort"] = (asked.reasoning or Reasoning()).effort
     fields["verbosity"] = (asked.text or Text()).verbosity
     # "fast" is OpenAI's newer name of "priority", which servers know less.
