@@ -11,6 +11,7 @@ from llm.guardrails import decisions, moderation, rules
 from llm.guardrails.placeholders import Placeholders
 from llm.guardrails.requests import in_json
 from llm.guardrails.rules import Rule
+from llm.guardrails.thinking import Thinking
 from llm.guardrails.window import Window
 from llm.types import Call, Delta, Event, Finished, ToolCallDelta
 
@@ -82,24 +83,26 @@ class Watcher:
         self._is_changing = any(rule.changes for rule in rules)
         self._placeholders = Placeholders()
         self._text = self._window()
-        self._reasoning = self._window()
+        self._thinking = Thinking(self._window())
         self._arguments: dict[int, list[str]] = {}
 
     def feed(self, delta: Delta) -> list[Delta]:
         """Return what can be told now. Where nothing may be changed, that is all, as it came."""
         text = self._text.feed(delta.text)
-        reasoning = self._reasoning.feed(delta.reasoning)
+        thoughts = self._thinking.feed(delta)
         for call in delta.tool_calls:
             self._arguments.setdefault(call.index, []).append(call.arguments)
         if not self._is_changing:
             return [delta]
         # The vendor's own bytes hold what was not looked at: the edge writes the answer anew.
         begun = [replace(call, arguments="") for call in delta.tool_calls if call.id or call.name]
-        return _said(Delta(text, tuple(begun), reasoning))
+        reasoning = "".join([thought.text for thought in thoughts])
+        own = thoughts if delta.thoughts else ()
+        return _said(Delta(text, tuple(begun), reasoning, thoughts=own))
 
     def finish(self) -> list[Delta]:
         """Return what was held back; the arguments of tool calls come here, each in one piece."""
-        text, reasoning = self._text.finish(), self._reasoning.finish()
+        text, reasoning = self._text.finish(), self._thinking.finish()
         arguments, self._arguments = self._arguments, {}
         calls = [
             ToolCallDelta(index=index, arguments=in_json("".join(pieces), self._looked_through))
@@ -116,4 +119,5 @@ class Watcher:
 
 
 def _said(delta: Delta) -> list[Delta]:
-    return [delta] if delta.text or delta.reasoning or delta.tool_calls else []
+    is_empty = not (delta.text or delta.reasoning or delta.tool_calls or delta.thoughts)
+    return [] if is_empty else [delta]
