@@ -42,11 +42,23 @@ class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None  # padding against observers of the wire; not needed
 
 
+class Said(Message, frozen=True, omit_defaults=True):
+    """A message as clients send it; an earlier answer may have been a refusal."""
+
+    refusal: str | None = None
+
+    def as_message(self) -> Message:
+        """Return it as the layers below know it: a refusal is what was said."""
+        if self.refusal is None:
+            return self
+        return Message(role=self.role, content=self.content or self.refusal, name=self.name)
+
+
 class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. `None` (or null) is as good as absent."""
 
     model: Name
-    messages: tuple[Message, ...] | None = None
+    messages: tuple[Said, ...] | None = None
     parley: Extensions | None = None  # not OpenAI's
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -99,7 +111,10 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         temperature = self.temperature
         return ChatRequest(
             model=self.model,
-            messages=(*(prompt.messages if prompt else ()), *(self.messages or ())),
+            messages=(
+                *(prompt.messages if prompt else ()),
+                *map(Said.as_message, self.messages or ()),
+            ),
             stream=bool(self.stream),
             max_tokens=max_tokens,
             temperature=defaults.temperature if temperature is None else temperature,
@@ -148,6 +163,7 @@ def _check(completion: Completion) -> None:
         if message.role == "tool" and not message.tool_call_id:
             param = f"messages[{index}].tool_call_id"
             raise InvalidRequest(f"`{param}` is missing: which call does it answer?", param=param)
-        if message.content is None and not (message.role == "assistant" and message.tool_calls):
+        is_answer = message.role == "assistant" and (message.tool_calls or message.refusal)
+        if message.content is None and not is_answer:
             param = f"messages[{index}].content"
             raise InvalidRequest(f"`{param}` is missing.", param=param)

@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import AppError
 from gateway import wire
+from llm.types import Message
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
@@ -61,6 +62,14 @@ def test_an_earlier_answer_of_the_official_client_may_be_sent_back() -> None:
     request = parse(messages=[*MESSAGES, earlier, *MESSAGES]).as_request()
 
     assert request.messages[1].content == "Hi"
+
+
+def test_an_earlier_refusal_may_be_sent_back_and_is_what_was_said() -> None:
+    refused = {"role": "assistant", "content": None, "refusal": "I cannot."}
+
+    request = parse(messages=[*MESSAGES, refused, *MESSAGES]).as_request()
+
+    assert request.messages[1] == Message(role="assistant", content="I cannot.")
 
 
 @pytest.mark.parametrize(
