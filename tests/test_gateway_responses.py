@@ -9,7 +9,10 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from accounts import keys
 from billing.models import Outcome, UsageState
+from prompts import services
+from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
 from tests.gateway import Program, program, record
 from tests.servers import Site
 from tests.vendor import Answer, FakeVendor
@@ -246,3 +249,44 @@ def test_a_vendor_that_refuses_is_an_error_with_its_status(caller: Program) -> N
         caller.openai.responses.create(model=caller.model, input="Hello")
 
     assert caught.value.code == "invalid_request"
+
+
+def test_a_prompt_of_parley_comes_before_the_callers_words(caller: Program) -> None:
+    prompt = services.create_prompt(organization=caller.site.organization, name="greeting")
+    content = PromptContent(
+        messages=(MessageTemplate(role="system", template="Greet {{ name }}."),),
+        variables=(Variable(name="name"),),
+        settings=ModelSettings(temperature=0.2, max_tokens=50),
+    )
+    version = services.add_version(prompt=prompt, content=content)
+    services.move_label(prompt=prompt, number=version.number, name="production")
+    wish = {"name": "greeting", "variables": {"name": "Ada"}}
+
+    caller.openai.responses.create(
+        model=caller.model,
+        instructions="Be short.",
+        input="Hello",
+        extra_body={"parley": {"prompt": wish, "tags": ["team:search"]}},
+    )
+
+    body = caller.vendor.requests[0].body
+    assert [message["content"] for message in body["messages"]] == [
+        *("Greet Ada.", "Be short.", "Hello"),
+    ]
+    assert body["temperature"] == 0.2
+    row = record()
+    assert (row.prompt_name, row.prompt_version, row.tags) == ("greeting", 1, ["team:search"])
+
+
+def test_a_key_that_may_not_chat_is_refused(caller: Program) -> None:
+    organization = caller.site.organization
+    _, secret = keys.create(organization=organization, name="Models only", scopes=["models"])
+
+    response = caller.http.post(
+        "/responses",
+        json={"model": caller.model, "input": "Hello"},
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+
+    assert (response.status_code, response.json()["error"]["type"]) == (403, "permission_error")
+    assert caller.vendor.requests == []
