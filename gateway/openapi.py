@@ -7,61 +7,14 @@ cannot say anything else than the code does.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from msgspec import Struct
-
-from gateway import encoding, wire
-from gateway.embeddings.wire import EmbeddingRequest, Usage
+from gateway import encoding, openapi_types, wire
+from gateway.batches.wire import BatchRequest
+from gateway.embeddings.wire import EmbeddingRequest
 from gateway.messages import answer as messages_answer
 from gateway.messages import wire as messages_wire
+from gateway.openapi_types import AnthropicError, OpenAIError
 from gateway.responses.answer import Response
 from gateway.responses.wire import CreateResponse
-
-
-class ErrorFields(Struct, kw_only=True):
-    """What went wrong. `code` is stable; `message` is for people."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class OpenAIError(Struct):
-    """A failure as OpenAI's clients read it."""
-
-    error: ErrorFields
-
-
-class AnthropicErrorFields(Struct):
-    type: str
-    message: str
-    details: dict[str, Any]
-
-
-class AnthropicError(Struct, tag="error", tag_field="type"):
-    """A failure as Anthropic's client reads it."""
-
-    error: AnthropicErrorFields
-    request_id: str
-
-
-class ModelPage(Struct, tag="list", tag_field="object"):
-    data: list[encoding.Model]
-
-
-class EmbeddingObject(Struct, tag="embedding", tag_field="object"):
-    index: int
-    embedding: list[float] | str  # base64 of numbers of 32 bits, lowest byte first
-
-
-class EmbeddingPage(Struct, tag="list", tag_field="object"):
-    data: list[EmbeddingObject]
-    model: str
-    usage: Usage
-
-
-class TokenCount(Struct):
-    input_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +53,18 @@ TAGS = Parameter(
 TASK = Parameter(
     name="X-Parley-Task", place="header", description="What the call is for: routes may look at it."
 )
+ONCE = Parameter(
+    name="Idempotency-Key",
+    place="header",
+    description="Of your own making: who repeats the request gets the same answer again.",
+)
 CALL = (TAGS, TASK)
+PAGE = (
+    Parameter(name="limit", place="query", description="How many at most.", type=int),
+    Parameter(name="after", place="query", description="The id that the page follows."),
+)
+FILE = Parameter(name="file_id", place="path", description="The file's id.", required=True)
+BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 
 OPERATIONS: list[Operation] = [
     Operation(
@@ -113,7 +77,7 @@ OPERATIONS: list[Operation] = [
         request=wire.Completion,
         answer=encoding.Whole,
         event=encoding.Chunk,
-        parameters=CALL,
+        parameters=(*CALL, ONCE),
     ),
     Operation(
         method="post",
@@ -148,7 +112,7 @@ OPERATIONS: list[Operation] = [
         summary="Count the tokens of a message without asking a model.",
         scope="chat",
         request=messages_wire.Question,
-        answer=TokenCount,
+        answer=openapi_types.TokenCount,
         error=AnthropicError,
     ),
     Operation(
@@ -159,7 +123,7 @@ OPERATIONS: list[Operation] = [
         summary="Get vectors for texts.",
         scope="embeddings",
         request=EmbeddingRequest,
-        answer=EmbeddingPage,
+        answer=openapi_types.EmbeddingPage,
         parameters=CALL,
     ),
     Operation(
@@ -169,7 +133,7 @@ OPERATIONS: list[Operation] = [
         tag="models",
         summary="List the names that this key may ask for.",
         scope="models",
-        answer=ModelPage,
+        answer=openapi_types.ModelPage,
     ),
     Operation(
         method="get",
@@ -188,5 +152,97 @@ OPERATIONS: list[Operation] = [
                 required=True,
             ),
         ),
+    ),
+    Operation(
+        method="get",
+        path="/v1/files",
+        name="list_files",
+        tag="files",
+        summary="List one's files.",
+        scope="batches",
+        answer=openapi_types.FilePageObject,
+        parameters=PAGE,
+    ),
+    Operation(
+        method="post",
+        path="/v1/files",
+        name="upload_file",
+        tag="files",
+        summary="Upload the requests of a batch, one a line.",
+        scope="batches",
+        request=openapi_types.FileForm,
+        request_media="multipart/form-data",
+        answer=openapi_types.FileObject,
+    ),
+    Operation(
+        method="get",
+        path="/v1/files/{file_id}",
+        name="retrieve_file",
+        tag="files",
+        summary="Look at a file.",
+        scope="batches",
+        answer=openapi_types.FileObject,
+        parameters=(FILE,),
+    ),
+    Operation(
+        method="delete",
+        path="/v1/files/{file_id}",
+        name="delete_file",
+        tag="files",
+        summary="Delete a file.",
+        scope="batches",
+        answer=openapi_types.FileDeleted,
+        parameters=(FILE,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/files/{file_id}/content",
+        name="download_file",
+        tag="files",
+        summary="Fetch what is in a file.",
+        scope="batches",
+        answer_media="application/octet-stream",
+        parameters=(FILE,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/batches",
+        name="list_batches",
+        tag="batches",
+        summary="List one's batches.",
+        scope="batches",
+        answer=openapi_types.BatchPageObject,
+        parameters=PAGE,
+    ),
+    Operation(
+        method="post",
+        path="/v1/batches",
+        name="create_batch",
+        tag="batches",
+        summary="Have the requests of a file answered, at leisure.",
+        scope="batches",
+        request=BatchRequest,
+        answer=openapi_types.BatchObject,
+        parameters=(TAGS,),
+    ),
+    Operation(
+        method="get",
+        path="/v1/batches/{batch_id}",
+        name="retrieve_batch",
+        tag="batches",
+        summary="Look at a batch.",
+        scope="batches",
+        answer=openapi_types.BatchObject,
+        parameters=(BATCH,),
+    ),
+    Operation(
+        method="post",
+        path="/v1/batches/{batch_id}/cancel",
+        name="cancel_batch",
+        tag="batches",
+        summary="End a batch; what is answered stays.",
+        scope="batches",
+        answer=openapi_types.BatchObject,
+        parameters=(BATCH,),
     ),
 ]

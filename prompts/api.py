@@ -16,7 +16,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api import principal_of
-from accounts.models import User
+from accounts.models import Scope, User
+from accounts.principal import Principal
 from core.api import ByName, Pages
 from core.errors import InvalidRequest, PermissionDenied
 from prompts import services
@@ -224,10 +225,15 @@ def _content(fields: dict[str, Any]) -> PromptContent:
 
 
 def _check_staff(request: Request, permission: str) -> None:
-    """Raise `PermissionDenied` unless the caller could do the same in the admin."""
+    """Raise `PermissionDenied` unless the caller could do the same in the admin.
+
+    A key writes only where it names the scope `data`: one without scopes is made for calls.
+    """
     person = request.user
     if not (isinstance(person, User) and person.is_staff and person.has_perm(permission)):
         raise PermissionDenied(f"This needs the permission `{permission}`, which staff may have.")
+    if isinstance(request.auth, Principal) and Scope.DATA not in request.auth.scopes:
+        raise PermissionDenied(f"To write with a key, it needs the scope `{Scope.DATA}`.")
 
 
 def _person(request: Request) -> User | None:

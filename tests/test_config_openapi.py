@@ -10,7 +10,8 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from openapi_spec_validator import validate
 
 from config.docs import document
-from gateway.openapi import OPERATIONS
+from gateway.methods import ByMethod
+from gateway.openapi import ONCE, OPERATIONS, Operation
 from gateway.routing import http_urlpatterns
 
 pytestmark = pytest.mark.django_db
@@ -67,28 +68,36 @@ def test_every_answer_may_be_a_failure_and_every_address_needs_a_key(described: 
             assert {"key": []} in operation["security"], f"{method} {path}"
 
 
-def _consumer(pattern: URLPattern) -> Any:
-    return pattern.callback.consumer_class  # type: ignore[attr-defined]  # of Channels
+def _consumers(pattern: URLPattern) -> list[Any]:
+    """Return what answers at an address, each for a method."""
+    found: Any = pattern.callback
+    if isinstance(found, ByMethod):
+        return list(found.consumers.values())
+    return [found.consumer_class]
 
 
-def _consumer_at(path: str) -> Any:
-    for pattern in http_urlpatterns:
-        if pattern.resolve(path.lstrip("/").replace("{", "").replace("}", "")):
-            return _consumer(pattern)
-    raise AssertionError(path)
+def _consumer_of(operation: Operation) -> Any:
+    path = operation.path.lstrip("/").replace("{", "").replace("}", "")
+    at = next(pattern for pattern in http_urlpatterns if pattern.resolve(path))
+    [found] = [one for one in _consumers(at) if one.method.lower() == operation.method]
+    return found
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
-def test_an_address_needs_the_scope_that_the_document_says(operation: Any) -> None:
-    consumer = _consumer_at(operation.path)
+def test_an_address_needs_the_scope_that_the_document_says(operation: Operation) -> None:
+    assert _consumer_of(operation).scope_needed == operation.scope
 
-    assert consumer.scope_needed == operation.scope
-    assert not consumer.method or consumer.method.lower() == operation.method
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
+def test_an_address_heeds_an_idempotency_key_where_the_document_says_so(
+    operation: Operation,
+) -> None:
+    assert _consumer_of(operation).is_made_once is (ONCE in operation.parameters)
 
 
 def test_every_address_of_v1_is_described() -> None:
-    served = {_consumer(pattern) for pattern in http_urlpatterns}
-    described = {_consumer_at(operation.path) for operation in OPERATIONS}
+    served = {one for pattern in http_urlpatterns for one in _consumers(pattern)}
+    described = {_consumer_of(operation) for operation in OPERATIONS}
 
     assert {one.__name__ for one in served - described} == {"Nothing"}
 

@@ -148,6 +148,22 @@ def test_nobody_writes_without_the_permission(ada: Person) -> None:
     assert PromptVersion.objects.count() == 1
 
 
+@pytest.mark.parametrize(("scopes", "status"), [([], 403), (["data"], 201), (["chat"], 403)])
+def test_a_key_of_staff_writes_only_where_it_was_made_for_that(
+    clerk: Person, scopes: list[str], status: int
+) -> None:
+    _, secret = keys.create(
+        organization=clerk.organization, name="ci", user=clerk.user, scopes=scopes
+    )
+    program = Client(headers={"authorization": f"Bearer {secret}"})
+
+    added = program.post(
+        "/api/prompts/greeting/versions/", VERSION, content_type="application/json"
+    )
+
+    assert added.status_code == status
+
+
 def test_another_organization_sees_nothing_of_it(ada: Person, clerk: Person) -> None:
     foreigner = Person("foreigner", Organization.objects.create(name="Other", slug="other"))
     User.objects.filter(pk=foreigner.user.pk).update(is_staff=True, is_superuser=True)
