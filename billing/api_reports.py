@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -56,6 +58,13 @@ class UsageSummary(APIView):
 
     renderer_classes = [JSONRenderer, CsvRenderer]
 
+    @extend_schema(
+        description=f"`group_by` takes some of {', '.join(GROUPS)}; most are filters too.",
+        parameters=[
+            OpenApiParameter(name, str) for name in ("from", "to", "period", "group_by", "currency")
+        ],
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request: Request) -> Response:
         query = request.query_params.dict()
         if unknown := sorted(set(query) - KNOWN):
