@@ -33,6 +33,7 @@ class Responses(ApiConsumer):
 
     method = "POST"
     scope_needed = "chat"
+    is_made_once = True
     _encoder: EventEncoder | None = None  # of a stream that has begun
 
     async def handle(self, body: bytes) -> None:

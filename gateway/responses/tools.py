@@ -18,7 +18,7 @@ class FunctionTool(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """OpenAI's form of a function; what must be null would change something."""
 
     name: str
-    type: Literal["function"] = "function"
+    type: Literal["function"]
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None

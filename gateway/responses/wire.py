@@ -9,6 +9,7 @@ from core.errors import InvalidRequest
 from gateway import extensions
 from gateway.errors import UnsupportedParameter
 from gateway.extensions import Extensions
+from gateway.responses.tools import FunctionTool
 from gateway.validation import decode
 from gateway.wire import Name, Positive
 
@@ -27,6 +28,21 @@ UNSUPPORTED = {
 LOGPROBS = "message.output_text.logprobs"
 ENCRYPTED = "reasoning.encrypted_content"
 INCLUDABLE = (LOGPROBS, ENCRYPTED)
+
+# Read one by one (`items`, `tools`), because a type decides what the rest has to be; so their
+# schema is said here.
+SentItem = Annotated[
+    Raw,
+    Meta(
+        extra_json_schema={
+            "type": "object",
+            "description": "A message, function_call, function_call_output or reasoning.",
+        }
+    ),
+]
+SentTool = Annotated[
+    Raw, Meta(extra_json_schema=msgspec.json.schema_components([FunctionTool])[1]["FunctionTool"])
+]
 
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +89,7 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """OpenAI's request. `None` (or null) is as good as absent."""
 
     model: Name
-    input: str | tuple[Raw, ...] | None = None
+    input: str | tuple[SentItem, ...] | None = None
     parley: Extensions | None = None  # not OpenAI's
     instructions: str | None = None
     stream: bool | None = None
@@ -82,7 +98,7 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: tuple[Raw, ...] | None = None
+    tools: tuple[SentTool, ...] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Positive | None = None  # of the vendor's own tools, and none are called here
