@@ -235,6 +235,37 @@ def test_tags_and_metadata_go_with_a_batch(caller: Program, worker: BatchThread)
     assert UsageRecord.objects.get().tags == ["nightly"]
 
 
+def test_the_key_parley_and_several_answers_hold_in_a_batch(
+    caller: Program, worker: BatchThread
+) -> None:
+    lines = [asked(caller, 1, n=2, parley={"tags": ["own"]}), asked(caller, 2, parley={"x": 1})]
+
+    done = ended(caller, begin(caller, *lines), "failed")
+    assert done.errors is not None
+    assert [one.param for one in done.errors.data or []] == ["parley.x"]
+    done = ended(caller, begin(caller, lines[0]))
+
+    [made] = lines_of(caller, done.output_file_id)
+    assert [one["index"] for one in made["response"]["body"]["choices"]] == [0, 1]
+    assert {tuple(row.tags) for row in UsageRecord.objects.all()} == {("own",)}
+
+
+def test_a_batch_is_made_once(caller: Program) -> None:
+    file_id = upload(caller, asked(caller, 1))
+    made = [
+        caller.openai.batches.create(
+            input_file_id=file_id,
+            endpoint="/v1/chat/completions",
+            completion_window="24h",
+            extra_headers={"Idempotency-Key": "night-7"},
+        )
+        for _ in range(2)
+    ]
+
+    assert made[0].id == made[1].id
+    assert Batch.objects.count() == 1
+
+
 def test_pages_of_batches_and_files(caller: Program) -> None:
     ids = [begin(caller, asked(caller, number)).id for number in range(5)]
 

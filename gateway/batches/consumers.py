@@ -18,6 +18,7 @@ class BatchCreate(ApiConsumer):
 
     method = "POST"
     scope_needed = "batches"
+    is_made_once = True
 
     async def handle(self, body: bytes) -> None:
         asked = wire.parse(body)

@@ -1,19 +1,21 @@
 """What the requests of a batch may ask for: each is read and answered as its address would."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from core.errors import InvalidRequest
-from gateway import encoding, extensions, wire
+from gateway import choices, encoding, extensions, wire
+from gateway.choices import Gathered
 from gateway.embeddings import wire as embeddings_wire
 from gateway.extensions import Extensions
 from gateway.models import Endpoint
 from gateway.wire import Completion
 from llm import embeddings, service
 from llm.parallel import whole
-from llm.types import Call, PromptUsed
+from llm.types import Call, ChatRequest, PromptUsed
 from prompts.services import RenderedPrompt
 
 
@@ -35,7 +37,7 @@ async def answer(url: str, body: bytes, call: Call) -> bytes:
 
 
 def _completion(body: bytes) -> Completion:
-    completion = wire.parse(body)
+    completion = wire.parse(body, most_answers=wire.MOST_ANSWERS)
     if completion.stream:
         raise InvalidRequest("A batch gives whole answers: leave `stream` out.", param="stream")
     return completion
@@ -45,9 +47,22 @@ async def _answer_chat(body: bytes, call: Call) -> bytes:
     completion = _completion(body)
     said = completion.parley or extensions.NONE
     prompt = await extensions.prompt_for(said, call.principal)
-    request = completion.as_request(prompt)
-    made = await whole(service.stream(request, _as_said(call, said, prompt)))
+    request, call = completion.as_request(prompt), _as_said(call, said, prompt)
+    if completion.answers > 1:
+        return await _several(request, call, completion.answers)
+    made = await whole(service.stream(request, call))
     return encoding.whole(made.started, made.deltas, made.finished)
+
+
+async def _several(request: ChatRequest, call: Call, number: int) -> bytes:
+    gathered = Gathered(number)
+    answers = choices.together(choices.streams(request, call, number))
+    async with aclosing(answers) as events:
+        async for index, event in events:
+            gathered.add(index, event)
+    if gathered.started is None:
+        raise TypeError("The answers have ended before they began.")
+    return gathered.body(gathered.started)
 
 
 def _as_said(call: Call, said: Extensions, prompt: RenderedPrompt | None) -> Call:

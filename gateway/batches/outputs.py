@@ -19,6 +19,7 @@ from gateway.models import OK, Batch, BatchLine, BatchState, File, FilePurpose
 logger = structlog.get_logger(__name__)
 
 AT_ONCE = 100  # rows
+NAMES = ("output", "errors")
 
 
 def write(batch: Batch, holder: UUID) -> None:
@@ -27,10 +28,7 @@ def write(batch: Batch, holder: UUID) -> None:
         output = stack.enter_context(tempfile.TemporaryFile())
         errors = stack.enter_context(tempfile.TemporaryFile())
         found = _sort(batch, output, errors)
-        files = [
-            _file(batch, output, "output", UUID(int=batch.public_id.int ^ 1)),
-            _file(batch, errors, "errors", UUID(int=batch.public_id.int ^ 2)),
-        ]
+        files = [_file(batch, output, "output"), _file(batch, errors, "errors")]
         _end(batch, holder, found, files)
 
 
@@ -60,14 +58,16 @@ def _lines(batch: Batch) -> Iterator[BatchLine]:
         last = page[-1].number
 
 
-def _file(batch: Batch, written: BinaryIO, name: str, pk: UUID) -> File | None:
-    """Put what was written into the storage; `None` where that is nothing.
+def _key(batch: Batch, name: str) -> UUID:
+    """Return a file's key. It comes from the batch: who writes it again writes the same file."""
+    return UUID(int=batch.public_id.int ^ (1 + NAMES.index(name)))
 
-    Its id comes from the batch, so that whoever has to write it again writes the same file.
-    """
+
+def _file(batch: Batch, written: BinaryIO, name: str) -> File | None:
+    """Put what was written into the storage; `None` where that is nothing."""
     size = written.tell()
     file = File(
-        pk=pk,
+        pk=_key(batch, name),
         organization_id=batch.organization_id,
         user_id=batch.user_id,
         api_key_id=batch.api_key_id,
@@ -104,9 +104,10 @@ def _end(batch: Batch, holder: UUID, found: Counter[str], files: list[File | Non
             "failed": found["failed"],
         },
     )
-    for file in filter(None, files) if is_ended else ():
-        File.objects.filter(pk=file.pk).delete()
-        file.save(force_insert=True)
+    if is_ended:
+        File.objects.filter(pk__in=[_key(batch, name) for name in NAMES]).delete()
+        for file in filter(None, files):
+            file.save(force_insert=True)
 
 
 def _end_state(batch: Batch, found: Counter[str]) -> BatchState:

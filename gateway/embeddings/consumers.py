@@ -17,6 +17,7 @@ class EmbeddingsCreate(ApiConsumer):
 
     method = "POST"
     scope_needed = "embeddings"
+    is_made_once = True
 
     async def handle(self, body: bytes) -> None:
         asked = wire.parse(body)
