@@ -75,6 +75,45 @@ def test_a_repeated_request_is_answered_from_what_is_kept(parley: Program, strea
     assert record().outcome == Outcome.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [
+        ("/messages", {"messages": MESSAGES, "max_tokens": 50, "stream": True}),
+        ("/messages", {"messages": MESSAGES, "max_tokens": 50}),
+        ("/responses", {"input": "Hello", "stream": True}),
+        ("/responses", {"input": "Hello"}),
+        ("/embeddings", {"input": "Hello"}),
+    ],
+)
+def test_every_address_that_asks_a_model_heeds_the_key(
+    parley: Program, address: str, asked: dict[str, Any]
+) -> None:
+    asked = {"model": parley.model, **asked}
+    headers = {"Idempotency-Key": new_key()}
+
+    first, second = (parley.http.post(address, json=asked, headers=headers) for _ in range(2))
+
+    assert first.status_code == second.status_code == 200
+    assert second.content == first.content
+    assert (b"\nevent: " in first.content) == bool(asked.get("stream"))
+    assert second.headers["idempotency-replayed"] == "true"
+    assert len(parley.vendor.requests) == 1
+    assert record().outcome == Outcome.SUCCESS
+
+
+def test_a_key_at_another_address_is_another_key(parley: Program) -> None:
+    headers = {"Idempotency-Key": new_key()}
+    asked = {"model": parley.model, "messages": MESSAGES, "max_tokens": 50}
+
+    answers = [
+        parley.http.post(address, json=asked, headers=headers)
+        for address in ("/chat/completions", "/messages")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len(parley.vendor.requests) == 2
+
+
 def test_without_a_key_events_have_no_numbers_and_requests_are_made_anew(parley: Program) -> None:
     answers = [parley.post(stream=True) for _ in range(2)]
 

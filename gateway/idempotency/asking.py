@@ -49,8 +49,11 @@ def is_resumption(method: str, header: Header) -> bool:
     return method == "GET" and header(KEY_HEADER) != ""
 
 
-def asked(*, api_key_id: int | None, path: str, method: str, header: Header, body: bytes) -> Asked:
-    """Return what is asked for, or raise `InvalidRequest` by the header."""
+def asked(*, api_key_id: int | None, path: str, header: Header, fingerprint: str) -> Asked:
+    """Return what is asked for, or raise `InvalidRequest` by the header.
+
+    Without a fingerprint the answer is asked for, whatever the request was.
+    """
     key, last = header(KEY_HEADER), header(RESUME_HEADER)
     if not KEY.fullmatch(key):
         raise InvalidRequest(
@@ -61,17 +64,16 @@ def asked(*, api_key_id: int | None, path: str, method: str, header: Header, bod
         raise InvalidRequest(
             "`Last-Event-ID` is the number after `id:` of an event.", param="Last-Event-ID"
         )
-    is_get = method == "GET"
     name = sha256(f"{path}\n{key}".encode()).hexdigest()
     return Asked(
         record=redis.key("idempotency", api_key_id, name),
-        fingerprint="" if is_get else _fingerprint(body),
+        fingerprint=fingerprint,
         after=int(last or 0),
-        may_begin=not (is_get or last),
+        may_begin=bool(fingerprint) and not last,
     )
 
 
-def _fingerprint(body: bytes) -> str:
+def fingerprint_of(body: bytes) -> str:
     """Return what two bodies share that say the same, in whichever order of fields."""
     # What is no JSON will be refused, by the name of what is wrong with it.
     with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):

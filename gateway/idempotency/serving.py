@@ -5,6 +5,8 @@ from contextlib import aclosing
 from typing import ClassVar, Protocol
 from uuid import uuid4
 
+from asgiref.sync import sync_to_async
+
 from accounts.principal import Principal
 from core.loop_local import LoopLocal
 from core.open_work import OpenWork
@@ -12,12 +14,13 @@ from core.repeating import Repeating
 from core.request_id import Scope, Send
 from gateway.errors import Headers
 from gateway.idempotency import following, line, log
-from gateway.idempotency.asking import Asked, asked
+from gateway.idempotency.asking import Asked, asked, fingerprint_of, is_resumption
 from gateway.idempotency.errors import Interrupted, KeyReused, NothingToResume, NotKept, away
 from gateway.idempotency.log import Head, Log, State
 from gateway.idempotency.recording import Parts, Recording
 
 REPLAYED = (b"idempotency-replayed", b"true")
+LONG = 100_000  # bytes; to read more takes longer than a switch to a thread
 LAST_SECONDS = 5.0  # that answers have to come to an end when the process ends
 MOST_TRIES = 40  # to give back what was taken while Redis did not answer
 REFUSALS = {
@@ -48,9 +51,8 @@ async def serve(consumer: Consumer, body: bytes) -> None:
     wanted = asked(
         api_key_id=consumer.principal.api_key_id,
         path=consumer.scope["path"],
-        method=consumer.scope["method"],
         header=consumer.header,
-        body=body,
+        fingerprint=await _fingerprint(consumer, body),
     )
     # A client that leaves here is one that comes back: the request is taken, so it is made.
     opening = _open_work.go_on(_open(consumer, wanted, body))
@@ -78,6 +80,14 @@ async def _open(consumer: Consumer, wanted: Asked, body: bytes) -> tuple[Parts, 
     if recording := _recordings.get().get(holder):
         return recording.parts(wanted.after), [REPLAYED]
     return following.parts(Log(wanted.record, holder), wanted.after), [REPLAYED]
+
+
+async def _fingerprint(consumer: Consumer, body: bytes) -> str:
+    if is_resumption(consumer.scope["method"], consumer.header):
+        return ""
+    if len(body) > LONG:
+        return await sync_to_async(fingerprint_of, thread_sensitive=False)(body)
+    return fingerprint_of(body)
 
 
 async def _claim(wanted: Asked) -> tuple[State, str]:

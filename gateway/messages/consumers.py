@@ -62,11 +62,12 @@ class Messages(AnthropicConsumer):
     """`POST /v1/messages`."""
 
     method = "POST"
+    is_made_once = True
 
     async def handle(self, body: bytes) -> None:
         self.refuse_headers()
         asked = wire.parse(body)
-        request = conversion.chat_request(asked)
+        request = conversion.chat_request(asked, self.header(b"anthropic-beta"))
         async with aclosing(service.stream(request, call_of(self))) as answered:
             if asked.stream:
                 await self._stream(answered)
