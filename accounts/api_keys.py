@@ -27,7 +27,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
         required=False,
         help_text=ApiKey._meta.get_field("scopes").help_text,
     )
-    user: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    user: Any = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
 
     class Meta:
         model = ApiKey

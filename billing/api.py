@@ -1,14 +1,11 @@
 """What a caller has used, for programs."""
 
 from django.db.models import QuerySet
-from django.utils.dateparse import parse_datetime
 from rest_framework import generics, serializers
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import Cursor, CursorPagination
-from rest_framework.request import Request
 
 from accounts.api import principal_of
 from billing.models import UsageRecord
+from core.api import Pages
 
 
 class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
@@ -49,21 +46,8 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
         read_only_fields = fields
 
 
-class NewestFirst(CursorPagination):
+class NewestFirst(Pages):
     ordering = ["-started_at", "-id"]
-    page_size_query_param = "page_size"
-    max_page_size = 500
-
-    def decode_cursor(self, request: Request) -> Cursor | None:
-        """Return where the page begins; DRF itself would look for a moment that is none."""
-        cursor = super().decode_cursor(request)
-        if (
-            cursor is not None
-            and cursor.position is not None
-            and not _is_moment(str(cursor.position))
-        ):
-            raise NotFound(self.invalid_cursor_message)
-        return cursor
 
 
 class UsageRecordList(generics.ListAPIView[UsageRecord]):
@@ -75,10 +59,3 @@ class UsageRecordList(generics.ListAPIView[UsageRecord]):
 
     def get_queryset(self) -> QuerySet[UsageRecord]:
         return UsageRecord.objects.visible_to(principal_of(self.request))
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return parse_datetime(text) is not None
-    except ValueError:  # it looks like one
-        return False

@@ -1,5 +1,6 @@
 """What all of the REST API shares: failures as `{"error": {"code", "message", ...}}`, and pages."""
 
+import re
 from typing import Any
 
 import django.core.exceptions
@@ -11,14 +12,21 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_401_UNAUTHORIZED
 from rest_framework.views import APIView, exception_handler
 
-from core.errors import AppError
+from core.errors import AppError, InvalidRequest
 
 
 class Pages(CursorPagination):
     """Pages that stay right while rows come and go; `page_size` says how long, up to 500."""
 
-    page_size_query_param = "page_size"
+    page_size_query_param: str = "page_size"
     max_page_size = 500
+
+    def get_page_size(self, request: Request) -> int | None:
+        """Return how long pages are; raise `InvalidRequest` for what is no length."""
+        asked = request.query_params.getlist(self.page_size_query_param)
+        if not all(re.fullmatch("0*[1-9][0-9]{0,8}", one) for one in asked):
+            raise InvalidRequest("`page_size` is a number above 0.", param="page_size")
+        return super().get_page_size(request)
 
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None

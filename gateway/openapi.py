@@ -58,7 +58,7 @@ ONCE = Parameter(
     place="header",
     description="Of your own making: who repeats the request gets the same answer again.",
 )
-CALL = (TAGS, TASK)
+CALL = (TAGS, TASK, ONCE)
 PAGE = (
     Parameter(name="limit", place="query", description="How many at most.", type=int),
     Parameter(name="after", place="query", description="The id that the page follows."),
@@ -77,7 +77,7 @@ OPERATIONS: list[Operation] = [
         request=wire.Completion,
         answer=encoding.Whole,
         event=encoding.Chunk,
-        parameters=(*CALL, ONCE),
+        parameters=CALL,
     ),
     Operation(
         method="post",
@@ -223,7 +223,7 @@ OPERATIONS: list[Operation] = [
         scope="batches",
         request=BatchRequest,
         answer=openapi_types.BatchObject,
-        parameters=(TAGS,),
+        parameters=(TAGS, ONCE),
     ),
     Operation(
         method="get",

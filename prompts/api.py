@@ -36,6 +36,7 @@ class LabelSerializer(serializers.ModelSerializer[PromptLabel]):
 
 class PromptSerializer(serializers.ModelSerializer[Prompt]):
     labels = LabelSerializer(many=True, read_only=True)
+    cache_mode = serializers.CharField(read_only=True, help_text="Empty: as for every call.")
 
     class Meta:
         model = Prompt
@@ -66,7 +67,9 @@ class VersionSerializer(serializers.ModelSerializer[PromptVersion]):
     messages = MessageTemplateSerializer(many=True)
     variables = VariableSerializer(many=True, required=False)
     settings = SettingsSerializer(required=False)
-    author: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    author: Any = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = PromptVersion

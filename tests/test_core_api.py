@@ -1,0 +1,74 @@
+"""What all of the REST API answers alike: where there is nothing, where something broke."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import Organization
+from prompts.models import Prompt
+from tests.chat_support import Person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ada(acme: Organization) -> Person:
+    return Person("ada", acme)
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/nothing/", "/api/prompts/a%20b/", "/api/keys/x/"])
+def test_where_there_is_nothing_a_program_reads_json(ada: Person, path: str) -> None:
+    response = ada.browser.get(path)
+
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
+
+
+def test_where_there_is_nothing_a_person_reads_a_page(ada: Person) -> None:
+    response = ada.browser.get("/nothing/")
+
+    assert response.status_code == 404
+    assert "Page not found" in response.content.decode()
+
+
+def test_an_address_without_its_slash_leads_on(ada: Person) -> None:
+    assert ada.browser.get("/api/keys").status_code == 301
+
+
+def test_what_broke_is_told_in_the_same_shape(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(type(Prompt.objects.all()), "visible_to", broken)
+    ada.browser.raise_request_exception = False
+
+    response = ada.browser.get("/api/prompts/")
+
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal_error"
+    assert "secret" not in response.content.decode()
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "x", "", "null", "1.5", "9" * 5000])
+def test_a_page_has_a_length(ada: Person, size: str) -> None:
+    response = ada.browser.get("/api/prompts/", {"page_size": size})
+
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "page_size"
+
+
+def test_a_page_is_not_longer_than_there_is_room_for(ada: Person) -> None:
+    assert ada.browser.get("/api/prompts/?page_size=100000").status_code == 200
+
+
+def test_a_browser_looks_around(ada: Person) -> None:
+    html = {"Accept": "text/html"}
+
+    page = ada.browser.get("/api/prompts/", headers=html)
+    refused = Client().get("/api/prompts/", headers=html)
+
+    assert (page.status_code, refused.status_code) == (200, 401)
+    assert page["Content-Type"].startswith("text/html")
+    assert "Parley: the API" in page.content.decode()
+    assert "<script>" not in page.content.decode()
