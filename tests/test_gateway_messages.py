@@ -183,6 +183,23 @@ def test_instructions_and_pictures_at_anthropic(at_anthropic: AnthropicProgram) 
     }
 
 
+def test_what_clears_old_context_is_a_hint(caller: AnthropicProgram) -> None:
+    edits: Any = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    beta = "context-management-2025-06-27"
+
+    caller.anthropic.beta.messages.create(
+        model=caller.model, max_tokens=100, messages=HELLO, context_management=edits, betas=[beta]
+    )
+    response = caller.post()
+
+    assert response.status_code == 200
+    managed, plain = caller.vendor.requests
+    is_told = managed.path == "/v1/messages"
+    assert managed.body.get("context_management") == (edits if is_told else None)
+    assert managed.headers.get("anthropic-beta") == (beta if is_told else None)
+    assert plain.headers.get("anthropic-beta") is None
+
+
 def test_tools_there_and_back(caller: AnthropicProgram) -> None:
     caller.vendor.script(
         Answer(text="I look.", tool_calls=(BERN, ROME), finish_reason="tool_calls"), Answer()

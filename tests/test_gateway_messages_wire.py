@@ -57,6 +57,20 @@ def test_every_parameter_of_the_official_client_is_known(params: type, body: Any
         assert name in known or header_of(name) in wire.UNSUPPORTED_HEADERS, name
 
 
+def test_betas_without_a_price_are_passed_on_and_others_are_not() -> None:
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    body = json.dumps({**BODY, "context_management": edits}).encode()
+    header = "context-1m-2025-08-07, interleaved-thinking-2025-05-14"
+
+    request = conversion.chat_request(wire.parse(body), header)
+
+    assert request.anthropic_hints == {
+        "context_management": edits,
+        "betas": ["context-management-2025-06-27", "interleaved-thinking-2025-05-14"],
+    }
+    assert parse().anthropic_hints == {}
+
+
 @pytest.mark.parametrize("name", sorted(wire.UNSUPPORTED))
 def test_what_has_no_effect_here_is_refused_by_name(name: str) -> None:
     error = refusal(**{name: {}})
@@ -170,6 +184,8 @@ def test_a_wrong_field_is_named(parameters: dict[str, Any], param: str) -> None:
          "tools[0].uses"),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "unsupported_parameter",
          "tools[0].type"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}},
+         "unsupported_parameter", "context_management.edits[0].type"),
         (with_block({"type": "document", "source": PDF}), "unsupported_parameter",
          "messages[0].content[0].source.type"),
         (with_block({"type": "image", "source": {"type": "file", "file_id": "f"}}),

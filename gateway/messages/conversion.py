@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from core.errors import InvalidRequest
-from gateway.messages import wire
+from gateway.messages import betas, wire
 from gateway.messages.blocks import (
     Block,
     CacheControl,
@@ -45,8 +45,9 @@ ENABLED = "enabled"
 _encode = msgspec.json.Encoder().encode
 
 
-def chat_request(asked: Asked) -> ChatRequest:
+def chat_request(asked: Asked, beta_header: str = "") -> ChatRequest:
     """Return the request as the layers below know it; raise `InvalidRequest` by the field."""
+    named = betas.wanted(beta_header, asked)
     return msgspec.structs.replace(
         counted(asked),
         stream=bool(asked.stream),
@@ -56,7 +57,7 @@ def chat_request(asked: Asked) -> ChatRequest:
         stop=asked.stop_sequences or (),
         extra=_extra(asked),
         anthropic=_needs(asked),
-        anthropic_hints=_hints(asked),
+        anthropic_hints=_hints(asked) | ({"betas": named} if named else {}),
     )
 
 
@@ -97,6 +98,8 @@ def _hints(asked: Asked) -> dict[str, Any]:
         found["thinking"] = msgspec.to_builtins(asked.thinking)
     if asked.cache_control is not None:
         found["cache_control"] = msgspec.to_builtins(asked.cache_control)
+    if asked.context_management is not None:
+        found["context_management"] = asked.context_management
     if asked.output_config is not None and asked.output_config.effort:
         found["output_config"] = {"effort": asked.output_config.effort}
     if asked.metadata is not None and asked.metadata.user_id:

@@ -17,7 +17,6 @@ Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 # Anthropic knows them; here they would be without effect, or priced wrongly.
 UNSUPPORTED = {
     "container": "Parley runs no containers.",
-    "context_management": "Parley leaves the messages as they are.",
     "diagnostics": "Parley has no diagnostics of the vendor's cache.",
     "inference_geo": "Parley cannot price it; staff choose the deployments of a model.",
     "mcp_servers": "Give the tools in `tools`.",
@@ -99,6 +98,7 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     thinking: Thinking | None = None
     cache_control: CacheControl | None = None
     output_config: OutputConfig | None = None
+    context_management: dict[str, Any] | None = None  # what is old may be left out
     output_format: OutputFormat | None = None  # an older name of `output_config.format`
     speed: Literal["standard"] | None = None  # the other one has another price
 

@@ -7,7 +7,7 @@ from llm.providers.base import Untaken
 from llm.types import ChatRequest
 
 # Parameters of its own, which a caller may give beside OpenAI's.
-OWN = ("cache_control", "output_config", "thinking", "top_k")
+OWN = ("cache_control", "context_management", "output_config", "thinking", "top_k")
 # Hints to OpenAI's cache of prompts: without them the answer is the same. Anthropic caches what
 # `cache_control` marks.
 HINTS = ("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention")
