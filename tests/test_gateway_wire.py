@@ -124,6 +124,26 @@ def test_what_cannot_be_honoured_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
+    ("said", "code", "param"),
+    [
+        ({"routing": {"first": ["x"]}}, "unknown_parameter", "parley.routing.first"),
+        ({"tags": ["no tag"]}, "invalid_request", "parley.tags"),
+        ({"tags": ["t"] * 11}, "invalid_request", "parley.tags"),
+        ({"tags": "nightly"}, "invalid_request", "parley.tags"),
+        ({"task": "no task"}, "invalid_request", "parley.task"),
+        ({"cache": {"mode": "maybe"}}, "invalid_request", "parley.cache.mode"),
+        ({"cache": {"ttl": -1}}, "invalid_request", "parley.cache.ttl"),
+        ({"promt": {}}, "unknown_parameter", "parley.promt"),
+        ("x", "invalid_request", "parley"),
+    ],
+)
+def test_what_is_wrong_with_an_extension_is_named(said: Any, code: str, param: str) -> None:
+    error = refusal(json.dumps({"model": "m", "messages": MESSAGES, "parley": said}).encode())
+
+    assert (error.http_status, error.code, error.param) == (400, code, param)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
