@@ -13,7 +13,14 @@ from django.utils import timezone
 from accounts.principal import Principal
 from billing import ledger_writer
 from billing.entries import Attempt, Hit, Hold, Settle
-from billing.models import Outcome, RollupProgress, UsageDay, UsageHour, UsageRecord
+from billing.models import (
+    Outcome,
+    RollupProgress,
+    UsageDay,
+    UsageHour,
+    UsageModelDay,
+    UsageRecord,
+)
 from billing.pricing import TokenUsage
 from billing.reports import differences, rollups
 from tests.billing_support import Tenant, attempt, make_tenant, settlement
@@ -221,6 +228,36 @@ def test_differences_name_the_hours_and_days_that_are_wrong(tenant: Tenant) -> N
     assert f"{first.starts_at:%Y-%m-%d %H:%M}" in found
     assert "0.04" in found
     assert f"{second.starts_at:%Y-%m-%d}" in found
+
+
+def test_days_by_model_are_those_of_all_dimensions_together(tenant: Tenant) -> None:
+    usage = TokenUsage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    for changes in ({"surface": "chat"}, {"surface": "api"}, {"model_served": "other"}):
+        end(begin(tenant, **changes), usage=usage, duration_ms=700)
+    end(begin(tenant), outcome=Outcome.FAILED, duration_ms=700)
+    made = attempt(tenant, is_cache_hit=True)
+    assert ledger_writer.write([Hit(made, settlement(made, "0", saved_usd=Decimal(1)))]) == [None]
+
+    roll_up()
+
+    row = UsageModelDay.objects.get(model_served="model-1")
+    assert (row.attempts, row.errors, row.cache_hits) == (4, 1, 1)
+    assert row.image_output_tokens == 20
+    assert sum(row.duration_ms) == 2  # answers by a model
+    assert UsageModelDay.objects.get(model_served="other").attempts == 1
+    assert differences() == []
+
+
+def test_days_by_model_that_are_wrong_are_found(tenant: Tenant) -> None:
+    made = begin(tenant)
+    move(made, timezone.now() - timedelta(days=5))  # a day that nobody makes anew
+    end(made)
+    assert differences() == []
+
+    UsageModelDay.objects.update(errors=5)
+
+    (line,) = differences()
+    assert line.startswith("Models of the day")
 
 
 def test_differences_are_none_while_calls_are_running(tenant: Tenant) -> None:

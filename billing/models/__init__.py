@@ -15,7 +15,14 @@ from billing.models.corrections import Adjustment, Correction, CorrectionKind, C
 from billing.models.currency import DisplayCurrency, ExchangeRate
 from billing.models.prices import Price, PriceProposal, PriceTier, ProposalState
 from billing.models.retention import DroppedMonth, DroppedSpending, DroppedUsage
-from billing.models.rollups import Dashboard, RollupProgress, UsageDay, UsageHour, UsageRollup
+from billing.models.rollups import (
+    Dashboard,
+    RollupProgress,
+    UsageDay,
+    UsageHour,
+    UsageModelDay,
+    UsageRollup,
+)
 from billing.models.usage import Outcome, UsageRecord, UsageState
 
 __all__ = [
@@ -48,6 +55,7 @@ __all__ = [
     "RollupProgress",
     "UsageDay",
     "UsageHour",
+    "UsageModelDay",
     "UsageRecord",
     "UsageRollup",
     "UsageState",

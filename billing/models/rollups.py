@@ -19,28 +19,13 @@ class UsageRollupQuerySet(models.QuerySet["UsageRollup"]):
         return own.filter(user_id=principal.user_id)
 
 
-class UsageRollup(models.Model):
-    """What the settled attempts of some time add up to that are alike in every dimension.
-
-    Names and versions are those of the records; what staff change later changes no history.
-    """
+class UsageSums(models.Model):
+    """What settled attempts of some time and one model add up to."""
 
     starts_at = models.DateTimeField()
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="+", db_index=False)
-    user_id = models.BigIntegerField(null=True)
-    user_name = models.CharField(max_length=150)
-    api_key_id = models.BigIntegerField(null=True)
-    api_key_prefix = models.CharField(max_length=16)
-    surface = models.CharField(max_length=20)
-    prompt_name = models.CharField(max_length=100)
-    prompt_version = models.IntegerField(null=True)
-    tags = ArrayField(models.CharField(max_length=50))  # sorted, each once
     provider = models.CharField(max_length=100)
     model_served = models.CharField(max_length=200)
-    service_tier = models.CharField(max_length=20)
-    outcome = models.CharField(max_length=12)
-    error_class = models.CharField(max_length=40)
-    is_cache_hit = models.BooleanField()
     attempts = models.BigIntegerField()
     requests = models.BigIntegerField()  # first attempts
     unpriced = models.BigIntegerField()  # attempts without a known cost
@@ -59,6 +44,29 @@ class UsageRollup(models.Model):
     # How many attempts were in each bucket of `billing.reports.histograms`.
     ttft_ms = ArrayField(models.IntegerField())
     duration_ms = ArrayField(models.IntegerField())
+
+    class Meta:
+        abstract = True
+
+
+class UsageRollup(UsageSums):
+    """What the settled attempts of some time add up to that are alike in every dimension.
+
+    Names and versions are those of the records; what staff change later changes no history.
+    """
+
+    user_id = models.BigIntegerField(null=True)
+    user_name = models.CharField(max_length=150)
+    api_key_id = models.BigIntegerField(null=True)
+    api_key_prefix = models.CharField(max_length=16)
+    surface = models.CharField(max_length=20)
+    prompt_name = models.CharField(max_length=100)
+    prompt_version = models.IntegerField(null=True)
+    tags = ArrayField(models.CharField(max_length=50))  # sorted, each once
+    service_tier = models.CharField(max_length=20)
+    outcome = models.CharField(max_length=12)
+    error_class = models.CharField(max_length=40)
+    is_cache_hit = models.BooleanField()
 
     objects = UsageRollupQuerySet.as_manager()
 
@@ -81,6 +89,22 @@ class UsageDay(UsageRollup):
 
     class Meta:
         indexes = [models.Index(fields=["starts_at", "organization"], name="usage_day_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.model_served} on the day from {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class UsageModelDay(UsageSums):
+    """The same days by model alone: few rows, for what is shown over time and for how long."""
+
+    # Of what the days tell apart by outcome. The histograms are of answers by a model.
+    errors = models.BigIntegerField()
+    cache_hits = models.BigIntegerField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["starts_at", "organization"], name="usage_model_day_by_time")
+        ]
 
     def __str__(self) -> str:
         return f"{self.model_served} on the day from {self.starts_at:%Y-%m-%d %H:%M}"

@@ -11,10 +11,11 @@ from django.db.models import Count, F, Func, JSONField, Max, Min, Q, QuerySet, S
 from django.db.models.functions import JSONObject
 from django.utils import timezone
 
-from billing.models import UsageRecord, UsageState
+from billing.models import RollupProgress, UsageDay, UsageModelDay, UsageRecord, UsageState
 from billing.pricing import CLASSES, SELDOM_ALIKE
 
 DAYS = 90  # how far back is looked
+A_DAY_OF_THE_CALENDAR = timedelta(hours=26)  # at most, where clocks change
 TOKENS = reduce(add, (F(f"{name}_tokens") for name in CLASSES))
 
 
@@ -47,7 +48,8 @@ def models_without_price() -> list[Unpriced]:
 
     A call that failed before it cost anything needs no price.
     """
-    return _grouped(_calls().filter(price__isnull=True, cost_usd=None))
+    calls = _calls(UsageModelDay.objects.filter(unpriced__gt=0))
+    return _grouped(calls.filter(price__isnull=True, cost_usd=None))
 
 
 def tiers_without_rate() -> list[Unpriced]:
@@ -58,22 +60,41 @@ def tiers_without_rate() -> list[Unpriced]:
         output_field=JSONField(),
     )
     is_unknown = ~Q(price__has_key="tiers") | ~Q(price__tiers__contains=served)
-    calls = _calls().filter(is_unknown, price__isnull=False)
-    return _grouped(calls.exclude(service_tier=""))
+    calls = _calls(UsageDay.objects.exclude(service_tier=""))
+    return _grouped(calls.filter(is_unknown, price__isnull=False).exclude(service_tier=""))
 
 
 def classes_without_rate() -> list[Unpriced]:
     """Return the models of the last 90 days that took tokens whose class had no rate."""
-    is_unknown = Q()
+    is_unknown, has_any = Q(), Q()
     for name in SELDOM_ALIKE:
-        is_unknown |= Q(**{f"{name}_tokens__gt": 0}) & ~Q(price__has_key=f"{name}_usd")
-    return _grouped(_calls().filter(is_unknown, price__isnull=False))
+        any_of_it = Q(**{f"{name}_tokens__gt": 0})
+        is_unknown |= any_of_it & ~Q(price__has_key=f"{name}_usd")
+        has_any |= any_of_it
+    calls = _calls(UsageModelDay.objects.filter(has_any))
+    return _grouped(calls.filter(is_unknown, price__isnull=False))
 
 
-def _calls() -> QuerySet[UsageRecord]:
+def _calls(days: QuerySet[Any]) -> QuerySet[UsageRecord]:
+    """Return the settled calls of the last 90 days, of those days alone that sums point to.
+
+    Calls that are not summed up yet are among them. Without this every call would be read.
+    """
     begin = timezone.now() - timedelta(days=DAYS)
     settled = UsageRecord.objects.filter(state=UsageState.SETTLED, started_at__gte=begin)
-    return settled.filter(is_cache_hit=False)
+    asked = settled.filter(is_cache_hit=False)
+    progress = RollupProgress.objects.first()
+    if progress is None or progress.covered_until is None:
+        return asked
+    found = days.filter(starts_at__gt=begin - A_DAY_OF_THE_CALENDAR).order_by()
+    wanted = Q(started_at__gte=progress.covered_until)
+    for organization_id, day in found.values_list("organization_id", "starts_at").distinct():
+        wanted |= Q(
+            organization_id=organization_id,
+            started_at__gte=day,
+            started_at__lt=day + A_DAY_OF_THE_CALENDAR,
+        )
+    return asked.filter(wanted)
 
 
 def _grouped(calls: QuerySet[UsageRecord]) -> list[Unpriced]:

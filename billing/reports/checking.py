@@ -7,7 +7,17 @@ from django.db import connection
 
 from billing.models import RollupProgress
 from billing.reports import rollups
-from billing.reports.rollup_sql import DAYS, HOURS, RECORDS, SUMS, TOKENS
+from billing.reports.rollup_sql import (
+    ANSWERED,
+    CACHE_HITS,
+    DAYS,
+    ERRORS,
+    HOURS,
+    MODEL_DAYS,
+    RECORDS,
+    SUMS,
+    TOKENS,
+)
 
 # Hours in which a record may still change are made anew in any case, and so not looked at.
 HOUR_DIFFERENCES = f"""
@@ -52,8 +62,30 @@ ORDER BY starts_at, organization_id
 """  # noqa: S608
 
 
+_OF_MODEL_DAYS = (*SUMS, "errors", "cache_hits", "timed")
+MODEL_DAY_DIFFERENCES = f"""
+WITH of_days AS (
+    SELECT organization_id, starts_at, {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
+        {ERRORS} AS errors, {CACHE_HITS} AS cache_hits,
+        coalesce(sum((SELECT sum(n) FROM unnest(duration_ms) AS n)) FILTER (WHERE {ANSWERED}), 0)
+            AS timed
+    FROM {DAYS} GROUP BY 1, 2
+), days AS (
+    SELECT organization_id, starts_at, {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
+        sum(errors) AS errors, sum(cache_hits) AS cache_hits,
+        coalesce(sum((SELECT sum(n) FROM unnest(duration_ms) AS n)), 0) AS timed
+    FROM {MODEL_DAYS} GROUP BY 1, 2
+)
+SELECT organization_id, starts_at, d.attempts, o.attempts, d.cost_usd, o.cost_usd
+FROM of_days AS o FULL JOIN days AS d USING (organization_id, starts_at)
+WHERE ({", ".join(f"o.{name}" for name in _OF_MODEL_DAYS)})
+    IS DISTINCT FROM ({", ".join(f"d.{name}" for name in _OF_MODEL_DAYS)})
+ORDER BY starts_at, organization_id
+"""  # noqa: S608
+
+
 def differences() -> list[str]:
-    """Return a line for each hour and day whose sums are not those of the records.
+    """Return a line for each hour and day whose sums are not those of what they are made of.
 
     The sums are brought up to date first. Hours whose records were archived are not looked at.
     """
@@ -66,7 +98,8 @@ def differences() -> list[str]:
         "hours": [hour for _, hour in progress.open_hours],
     }
     wrong_hours = _lines("Hour", HOUR_DIFFERENCES, parameters)
-    return wrong_hours + _lines("Day", DAY_DIFFERENCES, {"time_zone": settings.TIME_ZONE})
+    wrong_days = _lines("Day", DAY_DIFFERENCES, {"time_zone": settings.TIME_ZONE})
+    return wrong_hours + wrong_days + _lines("Models of the day", MODEL_DAY_DIFFERENCES, {})
 
 
 def _lines(what: str, statement: str, parameters: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from billing.periods import PeriodKind, period_at
 from billing.reports import series, tallies
 from billing.reports.adjusting import add_adjustments, adjustments_of, left_out
 from billing.reports.charts import Chart
-from billing.reports.dimensions import COLUMNS, as_parameter, as_query, rows_of
+from billing.reports.dimensions import COLUMNS, as_parameter, as_query, models_of, rows_of
 from billing.reports.grouping import Group
 from billing.reports.queries import Figures, Latency, costs, figures, latency, merged, values
 from billing.reports.rates import Rates, money, rates_of
@@ -39,6 +39,7 @@ GROWING: tuple[Group, ...] = (("provider", "model"), ("prompt", "version"), ("us
 # Dimensions with few values are read together, and added up from there.
 FEW: Group = ("organization", "surface", "tier", "cache", "outcome", "error")
 TAG: Group = ("tag",)
+TIME: Group = ("time",)
 OF_FEW: tuple[Group, ...] = ((), ("organization",), ("surface",), ("outcome", "error"))
 CHOICES = ("organization", "surface", "provider", "model", "prompt", "tier", "outcome", "cache")
 
@@ -59,13 +60,16 @@ class Report:
     def __init__(self, span: Span, filters: Mapping[str, Any]) -> None:
         self.span, self.filters, self.rates = span, filters, rates_of(span)
         by_hour = span.is_by_hour
-        rows, groups = rows_of(span, filters, by_hour=by_hour), [("time",), FEW, TAG, *GROWING]
-        self.sums = figures(rows, groups, self.rates)
+        rows = rows_of(span, filters, by_hour=by_hour)
+        by_model = None if by_hour else models_of(span, filters)
+        timed = rows if by_model is None else by_model
+        groups: list[Group] = [FEW, TAG, *GROWING]
+        self.sums = figures(rows, groups, self.rates) | figures(timed, [TIME], self.rates)
         adjustments = adjustments_of(span, filters, by_hour=by_hour)
-        add_adjustments(self.sums, adjustments, groups, self.rates)
+        add_adjustments(self.sums, adjustments, [TIME, *groups], self.rates)
         for group in OF_FEW:
             self.sums[group] = merged(self.sums[FEW].items(), FEW, group, add)
-        self.times = latency(rows, [(), ("provider", "model"), ("time",)])
+        self.times = latency(timed, [(), ("provider", "model"), TIME])
         before = rows_of(span.before, filters, by_hour=span.before.is_by_hour)
         self.before = costs(before, GROWING, rates_of(span.before))
         self.total = self.sums[()].get((), Figures())
@@ -78,7 +82,7 @@ class Report:
     @property
     def is_adjusted(self) -> bool:
         """Whether corrections have added anything, or taken it."""
-        return any(found.adjusted_usd for found in self.sums[("time",)].values())
+        return any(found.adjusted_usd for found in self.sums[TIME].values())
 
     @property
     def is_empty(self) -> bool:
@@ -96,11 +100,11 @@ class Report:
 
     @property
     def by_time(self) -> dict[datetime, Figures]:
-        return {moment: found for (moment,), found in self.sums[("time",)].items()}
+        return {moment: found for (moment,), found in self.sums[TIME].items()}
 
     @property
     def times_by_time(self) -> dict[datetime, Latency]:
-        return {moment: found for (moment,), found in self.times[("time",)].items()}
+        return {moment: found for (moment,), found in self.times[TIME].items()}
 
     @property
     def charts(self) -> list[Chart]:
@@ -162,11 +166,11 @@ def month(filters: Mapping[str, Any]) -> Month:
     now, today = timezone.now(), timezone.localdate()
     zone = str(timezone.get_current_timezone())
     period = period_at(now, kind=PeriodKind.MONTH, time_zone=zone)
-    span, by_day = Span(today.replace(day=1), today), [("time",)]
-    rates = rates_of(span)
-    sums = costs(rows_of(span, filters), by_day, rates)
-    add_adjustments(sums, adjustments_of(span, filters), by_day, rates)
-    days = sums[("time",)]
+    span = Span(today.replace(day=1), today)
+    rates, by_model = rates_of(span), models_of(span, filters)
+    sums = costs(rows_of(span, filters) if by_model is None else by_model, [TIME], rates)
+    add_adjustments(sums, adjustments_of(span, filters), [TIME], rates)
+    days = sums[TIME]
     spent = sum(days.values(), Figures())
     expected = forecast_usd(
         spent.cost_usd, starts_at=period.starts_at, ends_at=period.ends_at, now=now

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from billing.models import UsageDay, UsageHour
+from django.db.models import QuerySet
+
+from billing.models import UsageDay, UsageHour, UsageModelDay
 from billing.models.rollups import UsageRollupQuerySet
 from billing.reports.spans import Span
 from core.errors import InvalidRequest
@@ -56,6 +58,14 @@ def rows_of(
             **{"tags__contains": [value]} if name == "tag" else {COLUMNS[name]: value}
         )
     return rows
+
+
+def models_of(span: Span, filters: Mapping[str, Any]) -> QuerySet[UsageModelDay] | None:
+    """Return the span's days by model alone, which are few; None where a filter needs more."""
+    if not set(filters) <= {"organization", "provider", "model"}:
+        return None
+    rows = UsageModelDay.objects.filter(starts_at__gte=span.starts_at, starts_at__lt=span.ends_at)
+    return rows.filter(**{COLUMNS[name]: value for name, value in filters.items()})
 
 
 def parse_filters(query: Mapping[str, str]) -> dict[str, Any]:

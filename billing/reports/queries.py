@@ -8,22 +8,29 @@ from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from billing.models import Outcome, UsageRollup
+from billing.models import Outcome, UsageModelDay, UsageRollup
 from billing.reports.grouping import Group, Measure, grouped, once
 from billing.reports.histograms import quantile_ms
 from billing.reports.rates import Rates
-from billing.reports.rollup_sql import HISTOGRAMS, SUMS, TOKENS, histogram_sum
+from billing.reports.rollup_sql import (
+    CACHE_HITS,
+    ERRORS,
+    HISTOGRAMS,
+    SUMS,
+    TOKENS,
+    histogram_sum,
+)
 
 Member = TypeVar("Member")
 FAILURES = (Outcome.FAILED.value, Outcome.INTERRUPTED.value)
+Rows = QuerySet[UsageRollup] | QuerySet[UsageModelDay]
 
-_FAILED = " OR ".join(f"outcome = '{outcome}'" for outcome in FAILURES)
-_FIGURES = [
+_SUMS = [
     *(Measure(f"sum({name})") for name in SUMS[:-2]),
     *(Measure(f"sum({name})", is_count=False) for name in SUMS[-2:]),
-    Measure(f"coalesce(sum(attempts) FILTER (WHERE {_FAILED}), 0)"),
-    Measure("coalesce(sum(attempts) FILTER (WHERE is_cache_hit), 0)"),
 ]
+_BY_OUTCOME = [Measure(ERRORS), Measure(CACHE_HITS)]
+_OF_MODELS = [Measure("sum(errors)"), Measure("sum(cache_hits)")]
 _WORTH = [Measure(f"sum({name} * rate)", is_count=False) for name in SUMS[-2:]]
 
 
@@ -100,11 +107,13 @@ NOTHING = Latency(Times(None, None, None), Times(None, None, None))
 
 
 def figures(
-    rows: QuerySet[UsageRollup], groups: Sequence[Group], rates: Rates | None = None
+    rows: Rows, groups: Sequence[Group], rates: Rates | None = None
 ) -> dict[Group, dict[tuple[Any, ...], Figures]]:
     """Return for each group what its members add up to, by their values."""
-    measures = _FIGURES if rates is None else [*_FIGURES, *_WORTH]
-    found = grouped(rows, groups, measures, [*SUMS, "outcome", "is_cache_hit"], rates)
+    is_by_model = rows.model is UsageModelDay
+    measures = [*_SUMS, *(_OF_MODELS if is_by_model else _BY_OUTCOME), *(_WORTH if rates else [])]
+    others = ("errors", "cache_hits") if is_by_model else ("outcome", "is_cache_hit")
+    found = grouped(rows, groups, measures, [*SUMS, *others], rates)
     return {
         group: {values: Figures(*sums) for values, sums in members.items()}
         for group, members in found.items()
@@ -112,7 +121,7 @@ def figures(
 
 
 def costs(
-    rows: QuerySet[UsageRollup], groups: Sequence[Group], rates: Rates | None = None
+    rows: Rows, groups: Sequence[Group], rates: Rates | None = None
 ) -> dict[Group, dict[tuple[Any, ...], Figures]]:
     """Return for each group what its members have cost, and nothing else, by their values."""
     measures = [Measure("sum(cost_usd)", is_count=False), *(_WORTH[:1] if rates else [])]
@@ -133,11 +142,11 @@ def values(
     return {group: set(members) for group, members in grouped(rows, groups, []).items()}
 
 
-def latency(
-    rows: QuerySet[UsageRollup], groups: Sequence[Group]
-) -> dict[Group, dict[tuple[Any, ...], Latency]]:
+def latency(rows: Rows, groups: Sequence[Group]) -> dict[Group, dict[tuple[Any, ...], Latency]]:
     """Return how long models took to answer: without the cache, failures and broken calls."""
-    answered = rows.filter(~Q(outcome__in=FAILURES), is_cache_hit=False)
+    answered: QuerySet[Any] = rows
+    if rows.model is not UsageModelDay:  # which has no others
+        answered = answered.filter(~Q(outcome__in=FAILURES), is_cache_hit=False)
     # Read by all dimensions together, once, and added up from there: there are few.
     names = (name for group in groups for name in group)
     every = tuple(dict.fromkeys("tags" if name == "tag" else name for name in names))

@@ -1,11 +1,12 @@
 """The statements that make the sums."""
 
-from billing.models import UsageDay, UsageHour, UsageRecord
+from billing.models import Outcome, UsageDay, UsageHour, UsageModelDay, UsageRecord
 from billing.reports.histograms import BOUNDS_MS, SIZE
 
 RECORDS = UsageRecord._meta.db_table
 HOURS = UsageHour._meta.db_table
 DAYS = UsageDay._meta.db_table
+MODEL_DAYS = UsageModelDay._meta.db_table
 
 DIMENSIONS = (
     *("user_id", "user_name", "api_key_id", "api_key_prefix", "surface", "prompt_name"),
@@ -46,9 +47,11 @@ def _counts(column: str) -> str:
     return f"ARRAY[{', '.join(filters)}]::int[]"
 
 
-def histogram_sum(column: str) -> str:
-    """Return the expression that adds histograms up, bucket by bucket."""
-    return f"ARRAY[{', '.join(f'sum({column}[{place}])' for place in range(1, SIZE + 1))}]::int[]"
+def histogram_sum(column: str, where: str = "") -> str:
+    """Return the expression that adds histograms up, bucket by bucket, of the rows that fit."""
+    only = f" FILTER (WHERE {where})" if where else ""
+    sums = (f"coalesce(sum({column}[{place}]){only}, 0)" for place in range(1, SIZE + 1))
+    return f"ARRAY[{', '.join(sums)}]::int[]"
 
 
 _PLAIN = [name for name in DIMENSIONS if name != "tags"]
@@ -95,6 +98,26 @@ CROSS JOIN LATERAL (
         AND h.starts_at < w.starts_at + interval '26 hours'
         AND date_trunc('day', h.starts_at, %(time_zone)s) = w.starts_at
     GROUP BY {", ".join(DIMENSIONS)}
+) AS s
+"""  # noqa: S608
+
+# What the days' rows say of failures, of the cache, and of answers by a model.
+FAILED = f"outcome IN ('{Outcome.FAILED.value}', '{Outcome.INTERRUPTED.value}')"
+ERRORS = f"coalesce(sum(attempts) FILTER (WHERE {FAILED}), 0)"
+CACHE_HITS = "coalesce(sum(attempts) FILTER (WHERE is_cache_hit), 0)"
+ANSWERED = f"NOT ({FAILED}) AND NOT is_cache_hit"
+DELETE_MODEL_DAYS = DELETE_DAYS.replace(DAYS, MODEL_DAYS)
+INSERT_MODEL_DAYS = f"""
+INSERT INTO {MODEL_DAYS} (starts_at, organization_id, provider, model_served, {", ".join(SUMS)},
+    errors, cache_hits, {", ".join(HISTOGRAMS)})
+SELECT w.starts_at, w.organization_id, s.*
+FROM ({_TOUCHED_DAYS}) AS w
+CROSS JOIN LATERAL (
+    SELECT provider, model_served, {", ".join(f"sum({name})" for name in SUMS)}, {ERRORS},
+        {CACHE_HITS}, {", ".join(histogram_sum(name, ANSWERED) for name in HISTOGRAMS)}
+    FROM {DAYS} AS d
+    WHERE d.organization_id = w.organization_id AND d.starts_at = w.starts_at
+    GROUP BY provider, model_served
 ) AS s
 """  # noqa: S608
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.models import DroppedMonth, RollupProgress, UsageDay, UsageHour
+from billing.models import DroppedMonth, RollupProgress, UsageDay, UsageHour, UsageModelDay
 from billing.periods import BEGINNING
 from billing.reports import rollup_sql
 
@@ -112,8 +112,11 @@ def _replace(hours: Iterable[Hour], progress: RollupProgress) -> None:
             progress.time_zone = settings.TIME_ZONE
             parameters |= _all_hours()
             UsageDay.objects.all().delete()
+            UsageModelDay.objects.all().delete()
         cursor.execute(rollup_sql.DELETE_DAYS, parameters)
         cursor.execute(rollup_sql.INSERT_DAYS, parameters)
+        cursor.execute(rollup_sql.DELETE_MODEL_DAYS, parameters)
+        cursor.execute(rollup_sql.INSERT_MODEL_DAYS, parameters)
 
 
 def _all_hours() -> dict[str, list[Any]]:
