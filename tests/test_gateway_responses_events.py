@@ -80,6 +80,17 @@ def test_every_item_begins_once_and_ends_once_under_its_own_number() -> None:
     assert all(not event["item"].get("content") for event in added)  # as it was then
 
 
+def test_only_what_was_being_written_is_cut_off() -> None:
+    output = Output("a")
+    pieces = (call(0, "{}", id="c1", name="now"), call(1, '{"zo', id="c2", name="now"))
+
+    for piece in pieces:
+        output.add(piece, [])
+    output.end("incomplete")
+
+    assert [item["status"] for item in items(output)] == ["completed", "incomplete"]
+
+
 def test_a_call_without_an_id_gets_one() -> None:
     output = Output("a")
 

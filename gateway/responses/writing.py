@@ -52,12 +52,16 @@ class Output:
         return events
 
     def end(self, status: Status) -> list[Event]:
-        """Return the events that close what is open; it is as complete as `status` says."""
-        last = self._message or self._thought
-        still_open: list[_Written] = [last] if last else []
-        still_open += self._calls.values()
+        """Return the events that close what is open; the last item is as whole as `status` says."""
+        words = self._message or self._thought
+        still_open: list[_Written] = [*self._calls.values(), *([words] if words else [])]
         self._thought, self._message, self._calls = None, None, {}
-        return [event for written in still_open for event in written.end(status)]
+        last = self._written[-1] if self._written else None
+        return [
+            event
+            for written in still_open
+            for event in written.end(status if written is last else "completed")
+        ]
 
     def _think(self, text: str) -> list[Event]:
         events: list[Event] = []
