@@ -9,6 +9,7 @@ import msgspec
 from accounts import keys
 from core import request_id
 from core.errors import AppError
+from gateway import extensions
 from gateway.answer_headers import about, cost
 from gateway.calls import begun, call_of, first
 from gateway.errors import Headers, UnknownAddress, UnsupportedParameter
@@ -67,8 +68,10 @@ class Messages(AnthropicConsumer):
     async def handle(self, body: bytes) -> None:
         self.refuse_headers()
         asked = wire.parse(body)
-        request = conversion.chat_request(asked, self.header(b"anthropic-beta"))
-        async with aclosing(service.stream(request, call_of(self))) as answered:
+        said = asked.parley or extensions.NONE
+        prompt = await extensions.prompt_for(said, self.principal)
+        request = conversion.chat_request(asked, self.header(b"anthropic-beta"), prompt)
+        async with aclosing(service.stream(request, call_of(self, said, prompt))) as answered:
             if asked.stream:
                 await self._stream(answered)
             else:

@@ -35,6 +35,7 @@ from llm.types import (
     Tool,
     ToolCall,
 )
+from prompts.services import RenderedPrompt
 
 Shown = TextBlock | ImageBlock | DocumentBlock
 
@@ -45,14 +46,21 @@ ENABLED = "enabled"
 _encode = msgspec.json.Encoder().encode
 
 
-def chat_request(asked: Asked, beta_header: str = "") -> ChatRequest:
-    """Return the request as the layers below know it; raise `InvalidRequest` by the field."""
+def chat_request(
+    asked: Asked, beta_header: str = "", prompt: RenderedPrompt | None = None
+) -> ChatRequest:
+    """Return the request as the layers below know it; raise `InvalidRequest` by the field.
+
+    The prompt's words come first, and its settings hold where the caller says nothing.
+    """
     named = betas.wanted(beta_header, asked)
+    question = counted(asked)
     return msgspec.structs.replace(
-        counted(asked),
+        question,
+        messages=(*(prompt.messages if prompt else ()), *question.messages),
         stream=bool(asked.stream),
         max_tokens=asked.max_tokens,
-        temperature=asked.temperature,
+        temperature=_temperature(asked, prompt),
         top_p=asked.top_p,
         stop=asked.stop_sequences or (),
         extra=_extra(asked),
@@ -70,6 +78,12 @@ def counted(question: Question) -> ChatRequest:
         tool_choice=_tool_choice(question) if question.tools else None,
         response_format=_response_format(question.schema),
     )
+
+
+def _temperature(asked: Asked, prompt: RenderedPrompt | None) -> float | None:
+    if asked.temperature is None and prompt is not None:
+        return prompt.settings.temperature
+    return asked.temperature
 
 
 def _extra(asked: Asked) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import InvalidRequest
+from gateway import extensions
 from gateway.errors import UnsupportedParameter
+from gateway.extensions import Extensions
 from gateway.messages.blocks import TAKEN, CacheControl, InputMessage, TextBlock
 from gateway.validation import decode
 
@@ -121,6 +123,7 @@ class Asked(Question, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_sequences: tuple[str, ...] | None = None
     metadata: Metadata | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
+    parley: Extensions | None = None  # not Anthropic's
 
 
 Body = TypeVar("Body", bound=Question)
@@ -133,7 +136,9 @@ _tool = msgspec.json.Decoder(CustomTool)
 
 def parse(body: bytes) -> Asked:
     """Return the request in `body`, or raise an error that names the field."""
-    return _checked(_read(_asked, body))
+    asked = _checked(_read(_asked, body))
+    extensions.check(asked.parley or extensions.NONE)
+    return asked
 
 
 def parse_question(body: bytes) -> Question:
