@@ -61,7 +61,9 @@ class UsageSummary(APIView):
     @extend_schema(
         description=f"`group_by` takes some of {', '.join(GROUPS)}; most are filters too.",
         parameters=[
-            OpenApiParameter(name, str) for name in ("from", "to", "period", "group_by", "currency")
+            *(OpenApiParameter(name, OpenApiTypes.DATE) for name in ("from", "to")),
+            OpenApiParameter("period", str, enum=list(spans.PRESETS)),
+            *(OpenApiParameter(name, str) for name in ("group_by", "currency")),
         ],
         responses=OpenApiTypes.OBJECT,
     )

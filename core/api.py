@@ -28,6 +28,15 @@ class Pages(CursorPagination):
             raise InvalidRequest("`page_size` is a number above 0.", param="page_size")
         return super().get_page_size(request)
 
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Describe the parameters, with what `page_size` may be."""
+        described: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for parameter in described:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] = {"type": "integer", "minimum": 1}
+                parameter["description"] = f"How many at most; above {self.max_page_size} as that."
+        return described
+
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any] | None:

@@ -7,12 +7,15 @@ cannot say anything else than the code does.
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from gateway import encoding, openapi_types, wire
 from gateway.batches.wire import BatchRequest
 from gateway.embeddings.wire import EmbeddingRequest
 from gateway.messages import answer as messages_answer
 from gateway.messages import wire as messages_wire
 from gateway.openapi_types import AnthropicError, OpenAIError
+from gateway.paging import FilePage, Page
 from gateway.responses.answer import Response
 from gateway.responses.wire import CreateResponse
 
@@ -47,6 +50,12 @@ class Operation:
     error: Any = OpenAIError
 
 
+def limit_of(page: type[Page] | type[FilePage]) -> Parameter:
+    """Return the parameter that says how long a page is at most."""
+    [limit] = [one for one in msgspec.structs.fields(page) if one.name == "limit"]
+    return Parameter(name="limit", place="query", description="How many at most.", type=limit.type)
+
+
 TAGS = Parameter(
     name="X-Parley-Tags", place="header", description="Tags of the call, separated by commas."
 )
@@ -59,10 +68,9 @@ ONCE = Parameter(
     description="Of your own making: who repeats the request gets the same answer again.",
 )
 CALL = (TAGS, TASK, ONCE)
-PAGE = (
-    Parameter(name="limit", place="query", description="How many at most.", type=int),
-    Parameter(name="after", place="query", description="The id that the page follows."),
-)
+AFTER = Parameter(name="after", place="query", description="The id that the page follows.")
+BATCH_PAGE = (limit_of(Page), AFTER)
+FILE_PAGE = (limit_of(FilePage), AFTER)
 FILE = Parameter(name="file_id", place="path", description="The file's id.", required=True)
 BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 
@@ -161,7 +169,7 @@ OPERATIONS: list[Operation] = [
         summary="List one's files.",
         scope="batches",
         answer=openapi_types.FilePageObject,
-        parameters=PAGE,
+        parameters=FILE_PAGE,
     ),
     Operation(
         method="post",
@@ -212,7 +220,7 @@ OPERATIONS: list[Operation] = [
         summary="List one's batches.",
         scope="batches",
         answer=openapi_types.BatchPageObject,
-        parameters=PAGE,
+        parameters=BATCH_PAGE,
     ),
     Operation(
         method="post",

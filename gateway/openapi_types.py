@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from gateway import encoding
 from gateway.embeddings.wire import Usage
@@ -73,11 +73,17 @@ class FilePageObject(Struct, tag="list", tag_field="object"):
     has_more: bool
 
 
-class FileForm(Struct):
+class FileForm(Struct, forbid_unknown_fields=True):
     """The form of an upload; `file` is JSON Lines."""
 
     file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
     purpose: Literal["batch"]
+    expires_after_anchor: Literal["created_at"] | UnsetType = field(
+        default=UNSET, name="expires_after[anchor]"
+    )
+    expires_after_seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | UnsetType = field(
+        default=UNSET, name="expires_after[seconds]"
+    )
 
 
 class FileDeleted(Struct, tag="file", tag_field="object"):
