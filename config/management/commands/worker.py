@@ -16,6 +16,7 @@ import billing.alerts.operations
 import billing.books
 import billing.reports.rollups
 import billing.retention.partitions
+import billing.retention.statistics
 import billing.sweeper
 import chat.services
 import gateway.batches.services
@@ -36,6 +37,7 @@ HOUSEKEEPING: list[Job] = [
     (5.0, billing.alerts.finding.find),
     (60.0, billing.alerts.operations.find),
     (3600.0, billing.retention.partitions.make_ahead),
+    (3600.0, billing.retention.statistics.keep_up),
     (15.0, billing.reports.rollups.roll_up),
     (5.0, chat.services.reap),
     (3600.0, llm.guardrails.decisions.remove_old),
