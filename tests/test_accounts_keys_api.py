@@ -205,3 +205,10 @@ def test_each_key_has_a_count_of_its_own(ada: Person, few: None) -> None:
         program = Client(headers={"authorization": f"Bearer {secret}"})
         statuses = [program.get("/api/usage/").status_code for _ in range(3)]
         assert statuses == [200, 200, 429]
+
+
+def test_who_has_neither_key_nor_session_is_counted_by_address(few: None) -> None:
+    statuses = [Client(REMOTE_ADDR="192.0.2.77").get("/api/schema/").status_code for _ in range(2)]
+
+    assert statuses == [200, 429]
+    assert Client(REMOTE_ADDR="192.0.2.78").get("/api/schema/").status_code == 200
