@@ -68,8 +68,8 @@ class Responses(ApiConsumer):
         await self.send_body(encoder.begin(), more_body=True)
         async with aclosing(paced(answering)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Delta):
-                    await self.send_body(encoder.delta(piece), more_body=True)
+                if isinstance(piece, Delta) and (told := encoder.delta(piece)):
+                    await self.send_body(told, more_body=True)
                 elif isinstance(piece, Finished):
                     await self.send_body(encoder.finish(piece))
 
