@@ -18,6 +18,7 @@ from django.http import (
 from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path
+from django.utils.html import format_html_join
 
 from accounts import keys
 from core.errors import AppError
@@ -26,7 +27,7 @@ from gateway.batches.services import MOST_BYTES, MOST_LINES
 from gateway.models import OK, Batch, BatchLine
 
 SHOWN = (
-    *("name", "organization", "user", "concurrency", "per_second"),
+    *("name", "organization", "user", "endpoint", "concurrency", "per_second"),
     *("state", "progress", "failed", "cost", "created_at", "started_at", "finished_at"),
 )
 
@@ -82,10 +83,12 @@ class BatchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_fields(self, request: HttpRequest, obj: Batch | None = None) -> Any:
         own = ["file", "name", "organization", "user", "concurrency", "per_second"]
-        return own if obj is None else SHOWN
+        return own if obj is None else self.get_readonly_fields(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Batch | None = None) -> Any:
-        return () if obj is None else SHOWN
+        if obj is None:
+            return ()
+        return (*SHOWN, "problems") if obj.errors else SHOWN
 
     def get_urls(self) -> list[URLPattern]:
         views: dict[str, Callable[..., HttpResponse]] = {
@@ -161,6 +164,11 @@ class BatchAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             f"{intcomma(count)} with status {code}" for code, count in codes.annotate(Count("pk"))
         )
         return f"{intcomma(batch.failed_count)}: {found}"
+
+    @admin.display(description="What is wrong with its file")
+    def problems(self, batch: Batch) -> str:
+        lines = ((f"Line {one['line']}: " if one["line"] else "", one) for one in batch.errors)
+        return format_html_join("", "{}{}<br>", ((place, one["message"]) for place, one in lines))
 
     @admin.display(description="Cost so far")
     def cost(self, batch: Batch) -> str:

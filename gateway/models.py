@@ -246,8 +246,8 @@ class Batch(models.Model):
         return self.name
 
     @property
-    def is_unfinished(self) -> bool:
-        return self.state in UNFINISHED
+    def can_be_cancelled(self) -> bool:
+        return self.state in ASKING
 
     @property
     def run_name(self) -> str:

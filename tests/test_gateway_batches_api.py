@@ -98,7 +98,7 @@ def test_a_batch_from_the_upload_to_its_results(caller: Program, worker: BatchTh
     assert counts is not None
     assert (counts.total, counts.completed, counts.failed) == (12, 11, 1)
     good, wrong = lines_of(caller, done.output_file_id), lines_of(caller, done.error_file_id)
-    assert sorted([*good, *wrong], key=lambda one: int(one["custom_id"][1:])) != []
+    assert len({one["custom_id"] for one in [*good, *wrong]}) == 12
     assert [one["custom_id"] for one in good] == sorted(
         (one["custom_id"] for one in good), key=lambda name: int(name[1:])
     )
@@ -160,6 +160,7 @@ def test_what_cannot_be_made_a_batch(caller: Program) -> None:
         ({"input_file_id": "file-nonsense"}, "invalid_request", "input_file_id"),
         ({"metadata": {"a": 5}}, "invalid_request", "metadata[...]"),
         ({"output_expires_after": {}}, "unsupported_parameter", "output_expires_after"),
+        ({"metadata": {"a": "\0"}}, "invalid_request", "metadata"),
         ({"priority": 1}, "unknown_parameter", "priority"),
     ]
 

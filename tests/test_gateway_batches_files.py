@@ -144,10 +144,11 @@ def test_staff_have_failed_lines_of_a_programs_batch_asked_again(asker: Principa
         files.delete(file)
 
 
-def test_a_file_that_is_deleted_too_early_fails_its_batch(asker: Principal) -> None:
+def test_a_file_that_is_deleted_too_early_fails_its_batch(asker: Principal, client: Client) -> None:
     make(asker, line(1))
     files.delete(File.objects.get())
     holder = uuid4()
+    client.force_login(User.objects.create_superuser("boss"))
 
     assert not validation.validate(claimed(holder), holder)
 
@@ -156,6 +157,8 @@ def test_a_file_that_is_deleted_too_early_fails_its_batch(asker: Principal) -> N
     assert told["status"] == "failed"
     assert "deleted" in told["errors"]["data"][0]["message"]
     assert told["failed_at"] is not None
+    page = client.get(f"/admin/gateway/batch/{batch.pk}/change/").content.decode()
+    assert "was deleted before it was read" in page
 
 
 def test_a_batch_that_has_ended_is_not_cancelled(asker: Principal) -> None:
