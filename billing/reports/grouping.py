@@ -14,9 +14,11 @@ Found = dict[Group, dict[tuple[Any, ...], Sequence[Any]]]
 # "tags" are all of a row together; of "tag" a row has several, and counts for each.
 COLUMN_OF = {"time": "starts_at", "tags": "tags", **COLUMNS}
 
-# Compiling and starting helpers takes longer than reading; groups are counted in memory.
+# Compiling and starting helpers takes longer than reading; groups are counted in memory. A day's
+# rows lie together, which PostgreSQL does not know: by the index it reads a tenth of the table.
 QUICKLY = """
-SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '64MB'
+SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '64MB';
+SET LOCAL enable_seqscan = off
 """
 _EACH_TAG = """CROSS JOIN LATERAL (
     SELECT false AS is_tag, NULL::text AS tag UNION ALL SELECT true, unnest(tags)

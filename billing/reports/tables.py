@@ -3,13 +3,15 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.utils import timezone
+from django.utils.html import escape
+from django.utils.safestring import mark_safe
 
 from billing.currency import Money
 
@@ -34,13 +36,6 @@ class Column(NamedTuple):
     is_shown: bool = True  # on the page; the file has all columns
 
 
-class Cell(NamedTuple):
-    text: str
-    kind: str
-    hint: str = ""
-    link: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     values: Sequence[Any]
@@ -59,36 +54,50 @@ class Table:
     shown: int = 10  # rows on the page; the file has all
     csv_link: str = ""
     note: str = ""
-    lines: list[tuple[Row, list[Cell]]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        lines = [(row, self._cells(row)) for row in self.rows[: self.shown]]
-        object.__setattr__(self, "lines", lines)
+    @property
+    def body(self) -> str:
+        """Return the page's rows as HTML: written here, for there are thousands of cells."""
+        return mark_safe("\n".join(map(self._line, self.rows[: self.shown])))  # noqa: S308 - all text is escaped
 
     @property
     def hidden(self) -> int:
         return max(0, len(self.rows) - self.shown)
-
-    def _cells(self, row: Row) -> list[Cell]:
-        return [
-            Cell(
-                shown(value, column.kind),
-                column.kind,
-                value.hint if isinstance(value, Money) else "",
-                "" if at else row.link,
-            )
-            for at, (column, value) in enumerate(zip(self.columns, row.values, strict=True))
-            if column.is_shown
-        ]
 
     @property
     def heads(self) -> list[Column]:
         """Return the columns of the page."""
         return [column for column in self.columns if column.is_shown]
 
+    def _line(self, row: Row) -> str:
+        columns = zip(self.columns, row.values, strict=True)
+        (first, name), *others = [(column, value) for column, value in columns if column.is_shown]
+        cells = "".join(_cell(column, value) for column, value in others)
+        return f"<tr>{_head(row, shown(name, first.kind))}{cells}</tr>"
+
     def as_csv(self) -> str:
         """Return it as comma separated values, with exact amounts."""
         return to_csv([column.title for column in self.columns], [row.values for row in self.rows])
+
+
+def _head(row: Row, name: str) -> str:
+    """Return the cell that names a row, with a bar of its part of the greatest."""
+    text: str = escape(name)
+    if row.link:
+        text = f'<a href="{escape(row.link)}">{text}</a>'
+    bar = ""
+    if row.bar is not None:
+        bar = (
+            '<svg class="share" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+            '<rect class="room" width="1" height="1"/>'
+            f'<rect class="fill-0" width="{row.bar:.4f}" height="1"/></svg>'
+        )
+    return f'<th scope="row">{text}{bar}</th>'
+
+
+def _cell(column: Column, value: Any) -> str:
+    hint = f' title="{escape(value.hint)}"' if isinstance(value, Money) and value.hint else ""
+    return f'<td class="{column.kind}"{hint}>{escape(shown(value, column.kind))}</td>'
 
 
 _WRITTEN: dict[Kind, Callable[[Any], str]] = {
