@@ -13,10 +13,11 @@ from uuid import UUID
 
 import structlog
 
-from billing import ledger_line, ledger_writer
+from billing import ledger_again, ledger_line, ledger_writer
 from billing.batch import Batch, Results
 from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle, Settlement, void
 from billing.errors import CommitUnknown
+from billing.ledger_again import OpenCalls
 from billing.ledger_line import Line
 from billing.models import Outcome
 from billing.opening import PeriodsMissing
@@ -102,23 +103,27 @@ def close() -> None:
 
 async def _write(entries: Sequence[Entry]) -> Results:
     """Book a batch; what the line cannot do is done again by the thread, and booked once."""
-    line = _lines.get()
+    line, calls = _lines.get(), _open_calls.get()
     may_be_written = False
     if line.is_open:
         try:
-            return await line.book(Batch.of(entries))
+            results = await line.book(Batch.of(entries))
+            calls.note(entries, results)
+            return results
         except PeriodsMissing:
             pass  # nothing is written; the thread opens the periods and books
         except Exception as error:  # the thread finds out whose fault it was
             logger.warning("billing.line_lost", error=type(error).__name__)
-            may_be_written = True
-    write = partial(ledger_writer.write, entries, may_be_written=may_be_written)
+            may_be_written = calls.are_doubtful = True
+    write = partial(ledger_again.write, entries, calls.doubtful, may_be_written=may_be_written)
     results = await asyncio.get_running_loop().run_in_executor(_writer, write)
+    calls.note(entries, results)
     if not (line.is_open or any(isinstance(result, DependencyDown) for result in results)):
         await line.open()
     return results
 
 
+_open_calls: LoopLocal[OpenCalls] = LoopLocal(OpenCalls)
 _lines: LoopLocal[Line] = LoopLocal(Line)
 _batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write))
 

@@ -14,7 +14,6 @@ from django.test import override_settings
 
 from billing import books, sweeper
 from billing.models import Outcome, UsageRecord, UsageState
-from tests.billing_restart import CALLERS
 from tests.billing_support import Tenant, make_tenant
 from tests.servers import environment
 
@@ -125,12 +124,10 @@ def test_a_restart_of_postgresql_under_load_loses_and_repeats_nothing(tmp_path: 
     assert found["costs"] == ["0.005"]
 
 
-def test_a_crash_of_postgresql_under_load_loses_and_repeats_nothing_settled(tmp_path: Path) -> None:
+def test_a_crash_of_postgresql_under_load_loses_and_repeats_nothing(tmp_path: Path) -> None:
     found = restarted(tmp_path, "crash", "kill")
 
     assert found["made"] >= 600
-    assert found["settled_before"] >= 300
-    assert found["lost_although_settled"] == 0
-    # A hold does not wait for the disk: those of the last moment may be gone, with their records.
-    assert found["lost"] <= 2 * CALLERS
+    # A hold does not wait for the disk, but whoever made it knows of it and makes it again.
+    assert found["lost"] == 0
     assert found["costs"] == ["0.005"]
