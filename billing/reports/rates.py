@@ -29,9 +29,6 @@ class Rates:
         midnights = [Span(day, day).starts_at for day in self.by_day]
         return midnights, list(self.by_day.values()), zone
 
-    def of_day(self, day: date) -> Decimal:
-        return self.by_day[day]
-
 
 def rates_of(span: Span) -> Rates | None:
     """Return the rates of a span; None without a display currency, or before its first rate."""
