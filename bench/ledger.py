@@ -1,6 +1,7 @@
 """`python bench/ledger.py`: what the ledger alone takes for a hold and its settlement.
 
-Time for a caller alone, and CPU time of Python and of PostgreSQL for so many callers at once.
+Time for a caller alone, CPU time of Python and of PostgreSQL for so many callers at once, and both
+for calls that arrive at a fixed rate, whose vendor takes a while.
 """
 
 import asyncio
@@ -27,6 +28,9 @@ ALONE = 1000  # calls
 CALLERS = (1, 4, 16, 64)
 EACH = 100  # calls of each caller, or more of a few
 ROUNDS = 3
+RATE = 1000  # calls/s that arrive, however long the ones before take
+SECONDS = 5
+VENDORS = (0.1, 1.0)  # seconds from a hold to its settlement
 
 
 def main() -> None:
@@ -50,8 +54,55 @@ async def _measure(organization_id: int, postgres: psutil.Process) -> None:
         python, server, rate = (statistics.median(column) for column in zip(*rounds, strict=True))
         cpu = f"{python:.0f} + {server:.0f} µs of Python + PostgreSQL a call"
         print(f"{callers:>4} callers{rate:>8,.0f} calls/s, {cpu}")
+    for vendor in VENDORS:
+        for _ in range(ROUNDS):
+            print(await _open_load(organization_id, vendor, postgres))
     await ledger.drain()
     ledger.close()
+
+
+async def _open_load(organization_id: int, vendor: float, postgres: psutil.Process) -> str:
+    """Return what calls take that arrive evenly; the CPU without what it takes to make them."""
+    count = RATE * SECONDS
+    own = time.process_time()
+    await _arrivals(organization_id, vendor, count, books=False)
+    making = time.process_time() - own
+    server, own = processes.cpu_seconds(postgres), time.process_time()
+    times = await _arrivals(organization_id, vendor, count, books=True)
+    python = (time.process_time() - own - making) / count * 1e6
+    postgres_cpu = (processes.cpu_seconds(postgres) - server) / count * 1e6
+    hold, settle = ([seconds * 1e3 for seconds in column] for column in zip(*times, strict=True))
+    return (
+        f"{RATE:>5}/s of {vendor} s: {python:.0f} + {postgres_cpu:.0f} µs of Python + PostgreSQL a call; "
+        f"hold {statistics.median(hold):.2f} ms (p99 {_p99(hold):.1f}), "
+        f"settle {statistics.median(settle):.2f} ms (p99 {_p99(settle):.1f})"
+    )
+
+
+def _p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[-1]
+
+
+async def _arrivals(
+    organization_id: int, vendor: float, count: int, *, books: bool
+) -> list[tuple[float, float]]:
+    """Let calls begin at `RATE`; return the seconds of each one's hold and settlement."""
+    from billing import ledger  # noqa: PLC0415
+
+    async def call() -> tuple[float, float]:
+        made, settlement = _call(organization_id)
+        held = await _seconds(ledger.hold(made)) if books else 0.0
+        await asyncio.sleep(vendor)
+        settled = await _seconds(ledger.settle(settlement)) if books else 0.0
+        return held, settled
+
+    loop = asyncio.get_running_loop()
+    began_at, calls = loop.time(), []
+    for number in range(count):
+        if (early := began_at + number / RATE - loop.time()) > 0:
+            await asyncio.sleep(early)
+        calls.append(loop.create_task(call()))
+    return await asyncio.gather(*calls)
 
 
 async def _timed(organization_id: int) -> tuple[float, float, float]:
