@@ -73,7 +73,7 @@ async def _open_load(organization_id: int, vendor: float, postgres: psutil.Proce
     postgres_cpu = (processes.cpu_seconds(postgres) - server) / count * 1e6
     hold, settle = ([seconds * 1e3 for seconds in column] for column in zip(*times, strict=True))
     return (
-        f"{RATE:>5}/s of {vendor} s: {python:.0f} + {postgres_cpu:.0f} µs of Python + PostgreSQL a call; "
+        f"{RATE:>5}/s of {vendor} s: {python:.0f} + {postgres_cpu:.0f} µs of Python + PostgreSQL; "
         f"hold {statistics.median(hold):.2f} ms (p99 {_p99(hold):.1f}), "
         f"settle {statistics.median(settle):.2f} ms (p99 {_p99(settle):.1f})"
     )
