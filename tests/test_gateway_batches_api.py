@@ -1,29 +1,23 @@
 """`/v1/files` and `/v1/batches` as programs use them: the official client, with a real worker."""
 
-import io
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
 
-import httpx2
 import openai
 import pytest
 from django.conf import settings
 from django.utils import timezone
-from openai import OpenAI
-from openai.types import Batch as Shown
 
 from accounts import keys
-from accounts.models import ApiKey, Organization
 from billing import books
 from billing.models import UsageRecord, UsageState
 from gateway.batches.thread import BatchThread
-from gateway.models import Batch, BatchLine, File
-from tests.batch_support import jsonl, line
+from gateway.models import Batch, BatchLine
+from tests.batch_support import asked, begin, ended, lines_of, upload
 from tests.gateway import PATIENCE, Program, eventually, program
 from tests.servers import Site, environment
 from tests.vendor import Answer, FakeVendor, Gate
@@ -46,42 +40,6 @@ def worker(site: Site) -> Iterator[BatchThread]:
     thread = BatchThread()
     yield thread
     thread.stop()
-
-
-def asked(caller: Program, number: int, **more: Any) -> dict[str, Any]:
-    return line(number, model=caller.model, **more)
-
-
-def upload(caller: Program, *lines: Any) -> str:
-    file = ("requests.jsonl", io.BytesIO(jsonl(*lines)))
-    return caller.openai.files.create(file=file, purpose="batch").id
-
-
-def begin(caller: Program, *lines: Any, endpoint: Any = "/v1/chat/completions") -> Shown:
-    return caller.openai.batches.create(
-        input_file_id=upload(caller, *lines), endpoint=endpoint, completion_window="24h"
-    )
-
-
-def ended(caller: Program, batch: Shown, status: str = "completed") -> Shown:
-    """Return the batch when it has ended like that."""
-    retrieve = caller.openai.batches.retrieve
-    deadline = time.monotonic() + PATIENCE * 2
-    while (found := retrieve(batch.id)).status != status:
-        assert time.monotonic() < deadline, found
-        assert found.status not in {"completed", "failed", "expired", "cancelled"} - {status}, found
-        time.sleep(0.05)
-    return found
-
-
-def lines_of(caller: Program, file_id: str | None) -> list[dict[str, Any]]:
-    assert file_id is not None
-    text = caller.openai.files.content(file_id).text
-    return [json.loads(one) for one in text.splitlines()]
-
-
-def statuses(*batches: Shown) -> list[str]:
-    return [batch.status for batch in batches]
 
 
 def test_a_batch_from_the_upload_to_its_results(caller: Program, worker: BatchThread) -> None:
@@ -147,30 +105,6 @@ def test_a_wrong_file_fails_with_the_numbers_of_its_lines(
     assert not caller.vendor.requests
 
 
-def test_what_cannot_be_made_a_batch(caller: Program) -> None:
-    file_id = upload(caller, asked(caller, 1))
-    good: dict[str, Any] = {
-        "input_file_id": file_id,
-        "endpoint": "/v1/chat/completions",
-        "completion_window": "24h",
-    }
-    wrong: list[tuple[dict[str, Any], str, str]] = [
-        ({"endpoint": "/v1/responses"}, "unsupported_parameter", "endpoint"),
-        ({"completion_window": "1h"}, "invalid_request", "completion_window"),
-        ({"input_file_id": "file-nonsense"}, "invalid_request", "input_file_id"),
-        ({"metadata": {"a": 5}}, "invalid_request", "metadata[...]"),
-        ({"output_expires_after": {}}, "unsupported_parameter", "output_expires_after"),
-        ({"metadata": {"a": "\0"}}, "invalid_request", "metadata"),
-        ({"priority": 1}, "unknown_parameter", "priority"),
-    ]
-
-    for change, code, param in wrong:
-        error = caller.http.post("/batches", json={**good, **change}).json()["error"]
-        assert (error["code"], error["param"]) == (code, param)
-
-    assert not Batch.objects.exists()
-
-
 def test_a_cancelled_batch_keeps_what_there_is(caller: Program, worker: BatchThread) -> None:
     caller.vendor.script(Answer(), Answer(fault="stall"))
     batch = begin(caller, *[asked(caller, number) for number in range(20)])
@@ -207,22 +141,6 @@ def test_what_is_not_asked_in_time_is_told(caller: Program) -> None:
     assert {(one["response"], one["error"]["code"]) for one in missed} == {(None, "batch_expired")}
 
 
-def test_a_batch_rests_while_its_key_is_revoked(caller: Program) -> None:
-    other, secret = keys.create(organization=caller.site.organization, name="other")
-    with OpenAI(base_url=f"{caller.site.url}/v1", api_key=secret, max_retries=0) as client:
-        file = client.files.create(file=("a.jsonl", jsonl(asked(caller, 1))), purpose="batch")
-        client.batches.create(
-            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-        )
-    keys.revoke(other)
-
-    assert not Batch.objects.due().exists()
-    ApiKey.objects.update(revoked_at=None)
-    assert Batch.objects.due().exists()
-    ApiKey.objects.filter(pk=other.pk).delete()
-    assert not Batch.objects.due().exists()
-
-
 def test_tags_and_metadata_go_with_a_batch(caller: Program, worker: BatchThread) -> None:
     batch = caller.openai.batches.create(
         input_file_id=upload(caller, asked(caller, 1)),
@@ -249,84 +167,6 @@ def test_the_key_parley_and_several_answers_hold_in_a_batch(
     [made] = lines_of(caller, done.output_file_id)
     assert [one["index"] for one in made["response"]["body"]["choices"]] == [0, 1]
     assert {tuple(row.tags) for row in UsageRecord.objects.all()} == {("own",)}
-
-
-def test_a_batch_is_made_once(caller: Program) -> None:
-    file_id = upload(caller, asked(caller, 1))
-    made = [
-        caller.openai.batches.create(
-            input_file_id=file_id,
-            endpoint="/v1/chat/completions",
-            completion_window="24h",
-            extra_headers={"Idempotency-Key": "night-7"},
-        )
-        for _ in range(2)
-    ]
-
-    assert made[0].id == made[1].id
-    assert Batch.objects.count() == 1
-
-
-def test_pages_of_batches_and_files(caller: Program) -> None:
-    ids = [begin(caller, asked(caller, number)).id for number in range(5)]
-
-    page = caller.openai.batches.list(limit=2)
-    plain = caller.http.get("/batches", params={"limit": 2}).json()
-
-    assert [one.id for one in page.data] == ids[:-3:-1]
-    assert (plain["first_id"], plain["last_id"], plain["has_more"]) == (ids[4], ids[3], True)
-    assert [one.id for one in page] == ids[::-1]
-    files = caller.openai.files.list(limit=2, purpose="batch")
-    assert len(files.data) == 2
-    assert len(list(files)) == 5
-    assert len(caller.openai.files.list(order="asc", limit=3).data) == 3
-    assert caller.openai.files.list(purpose="batch_output").data == []
-    for query in ("limit=0", "limit=x", "after=nonsense", "before=x"):
-        assert caller.http.get(f"/batches?{query}").status_code == 400
-        assert caller.http.get(f"/files?{query}").status_code == 400
-
-
-def test_nobody_sees_what_is_another_ones(caller: Program) -> None:
-    batch = begin(caller, asked(caller, 1))
-    other = Organization.objects.create(name="Other", slug="other")
-    for owner in (other, caller.site.organization):
-        _, secret = keys.create(organization=owner, name="stranger")
-        headers = {"Authorization": f"Bearer {secret}"}
-        for method, path in [
-            ("GET", f"/files/{batch.input_file_id}"),
-            ("GET", f"/files/{batch.input_file_id}/content"),
-            ("DELETE", f"/files/{batch.input_file_id}"),
-            ("GET", f"/batches/{batch.id}"),
-            ("POST", f"/batches/{batch.id}/cancel"),
-        ]:
-            response = caller.http.request(method, path, headers=headers)
-            assert response.status_code == 404, (method, path)
-        for path in ("/files", "/batches"):
-            assert caller.http.get(path, headers=headers).json()["data"] == []
-        made = caller.http.post(
-            "/batches",
-            headers=headers,
-            json={
-                "input_file_id": batch.input_file_id,
-                "endpoint": "/v1/chat/completions",
-                "completion_window": "24h",
-            },
-        )
-        assert made.status_code == 400
-    assert File.objects.count() == Batch.objects.count() == 1
-
-
-def test_a_key_for_chat_alone_sees_nothing(caller: Program) -> None:
-    _, secret = keys.create(organization=caller.site.organization, name="chat", scopes=["chat"])
-    headers = {"Authorization": f"Bearer {secret}"}
-
-    answers: list[httpx2.Response] = [
-        caller.http.get("/files", headers=headers),
-        caller.http.get("/batches", headers=headers),
-        caller.http.post("/embeddings", headers=headers, json={}),
-    ]
-
-    assert [answer.status_code for answer in answers] == [403] * 3
 
 
 def test_another_worker_ends_what_one_has_begun(caller: Program) -> None:
