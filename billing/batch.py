@@ -31,18 +31,21 @@ class Batch:
     entries: Sequence[Entry]
     now: datetime
     calendar: Mapping[Definition, Period]
+    is_repeated: bool  # some of it may be in the books already
 
     @classmethod
-    def of(cls, entries: Sequence[Entry]) -> "Batch":
+    def of(cls, entries: Sequence[Entry], *, is_repeated: bool = False) -> "Batch":
         """Return the batch that these entries are now."""
         now = timezone.now()
-        return cls(entries, now, _calendar.at(now))
+        return cls(entries, now, _calendar.at(now), is_repeated)
 
     @property
     def parameters(self) -> list[Any]:
         """What `ledger_sql.BOOK` is executed with."""
         lease_expires_at = self.now + timedelta(seconds=settings.LEASE_SECONDS)
-        return ledger_sql.parameters(self.entries, self.calendar, self.now, lease_expires_at)
+        return ledger_sql.parameters(
+            *(self.entries, self.calendar, self.now, lease_expires_at), is_repeated=self.is_repeated
+        )
 
     def results(self, rows: Sequence[Sequence[Any]]) -> Results:
         """Return for each entry nothing, or why it was refused.

@@ -1,6 +1,6 @@
 """What the ledger says to PostgreSQL: a whole batch in one round trip, and what comes back.
 
-The statement is a function of ours, `billing_book` in `migrations/0013_ledger.sql`, which
+The statement is a function of ours, `billing_book_batch` in `migrations/0017_ledger_batch.sql`. It
 reads, checks and writes. Written by hand because it is on the way of every call.
 """
 
@@ -12,19 +12,72 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from msgspec.structs import asdict
 
 from billing.calendar import Definition
 from billing.entries import Attempt, Entry, Hit, Hold, Renewal, Settle, Settlement
+from billing.models import Outcome
 from billing.periods import Period
+from billing.pricing import PriceSnapshot
 
 BOOK = """
-SELECT billing_book(
+SELECT billing_book_batch(
     %s::json, %s::json, %s::json, %s::json, %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::text[], %s::text[], %s::text[], %s::json, %s::timestamptz, %s::timestamptz
+    %s::text[], %s::text[], %s::text[], %s::json, %s::timestamptz, %s::timestamptz, %s::boolean
 )::text
 """
 # Waits until no hold of the organization is half written, and lets none begin.
 LOCK_ORGANIZATION = "SELECT pg_advisory_xact_lock(hashtextextended('billing', %s))"
+
+
+class Held(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is said of a hold; what is as usual is left out, for both sides read and write less."""
+
+    id: UUID
+    request_id: str
+    surface: str
+    organization_id: int
+    provider: str
+    model_asked: str
+    model_served: str
+    hold_usd: Decimal
+    input_tokens: int = 0
+    price: PriceSnapshot | None = None
+    attempt: int = 1
+    user_id: int | None = None
+    user_name: str = ""
+    api_key_id: int | None = None
+    api_key_prefix: str = ""
+    prompt_name: str = ""
+    prompt_version: int | None = None
+    tags: tuple[str, ...] = ()
+    service_tier: str = ""
+
+
+class Settled(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is said of a settlement."""
+
+    id: UUID
+    outcome: Outcome
+    model_served: str
+    cost_usd: Decimal | None = None
+    finish_reason: str = ""
+    error_class: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    image_input_tokens: int = 0
+    image_output_tokens: int = 0
+    service_tier: str = ""
+    is_estimated: bool = False
+    ttft_ms: int | None = None
+    duration_ms: int | None = None
+    is_swept: bool = False
 
 
 class Missing(msgspec.Struct, frozen=True, tag="missing"):
@@ -65,8 +118,13 @@ def parameters(
     calendar: Mapping[Definition, Period],
     now: datetime,
     lease_expires_at: datetime,
+    *,
+    is_repeated: bool,
 ) -> list[Any]:
-    """Return what `BOOK` is executed with: all as text, which costs least to send."""
+    """Return what `BOOK` is executed with: all as text, which costs least to send.
+
+    `is_repeated` says that some of it may be in the books already, which is then looked for.
+    """
     attempts = [entry.attempt for entry in entries if isinstance(entry, Hold)]
     hits = [entry for entry in entries if isinstance(entry, Hit)]
     # Of one record the first settlement counts, and the last sign: PostgreSQL would take any.
@@ -76,8 +134,8 @@ def parameters(
     renewals = list({one.usage_id: one for one in signs}.values())
     payers = {attempt.principal for attempt in attempts}
     return [
-        _json([_attempt(attempt) for attempt in attempts]),
-        _json([_attempt(hit.attempt) | _settlement(hit.settlement) for hit in hits]),
+        _json([_hold(attempt) for attempt in attempts]),
+        _json([_hit(hit) for hit in hits]),
         _json([_settlement(settlement) for settlement in settlements]),
         _json([{"id": one.usage_id, "output_tokens": one.output_tokens} for one in renewals]),
         _array({one.usage_id for one in settlements} | {one.usage_id for one in renewals}),
@@ -95,6 +153,7 @@ def parameters(
         ),
         now.isoformat(),
         lease_expires_at.isoformat(),
+        is_repeated,
     ]
 
 
@@ -109,7 +168,7 @@ def lock_organization(organization_id: int) -> None:
         cursor.execute(LOCK_ORGANIZATION, [organization_id])
 
 
-def _json(rows: Sequence[Mapping[str, Any]]) -> str | None:
+def _json(rows: Sequence[Mapping[str, Any] | msgspec.Struct]) -> str | None:
     return _encode(rows).decode() if rows else None
 
 
@@ -124,55 +183,59 @@ def _texts(texts: Set[str]) -> str:
     return "{" + ",".join([f'"{text}"' for text in quoted]) + "}"
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _hold(attempt: Attempt) -> "Held":
     principal = attempt.principal
-    return {
-        "id": attempt.id,
-        "request_id": attempt.request_id,
-        "attempt": attempt.attempt,
-        "surface": attempt.surface,
-        "organization_id": principal.organization_id,
-        "user_id": principal.user_id,
-        "user_name": principal.user_name,
-        "api_key_id": principal.api_key_id,
-        "api_key_prefix": principal.api_key_prefix,
-        "prompt_name": attempt.prompt_name,
-        "prompt_version": attempt.prompt_version,
-        "tags": attempt.tags,
-        "provider": attempt.provider,
-        "model_asked": attempt.model_asked,
-        "model_served": attempt.model_served,
-        "service_tier": attempt.service_tier,
-        "is_cache_hit": attempt.is_cache_hit,
-        "input_tokens": attempt.input_tokens,
-        "price": attempt.price,
-        "hold_usd": attempt.hold_usd,
-    }
+    return Held(
+        attempt.id,
+        attempt.request_id,
+        attempt.surface,
+        principal.organization_id,
+        attempt.provider,
+        attempt.model_asked,
+        attempt.model_served,
+        attempt.hold_usd,
+        attempt.input_tokens,
+        attempt.price,
+        attempt.attempt,
+        principal.user_id,
+        principal.user_name,
+        principal.api_key_id,
+        principal.api_key_prefix,
+        attempt.prompt_name,
+        attempt.prompt_version,
+        attempt.tags,
+        attempt.service_tier,
+    )
 
 
-def _settlement(settlement: Settlement) -> dict[str, Any]:
+def _settlement(settlement: Settlement) -> "Settled":
     usage = settlement.usage
-    return {
-        "id": settlement.usage_id,
-        "outcome": settlement.outcome,
-        "finish_reason": settlement.finish_reason,
-        "error_class": settlement.error_class,
-        "input_tokens": usage.input_tokens,
-        "cached_input_tokens": usage.cached_input_tokens,
-        "cache_write_tokens": usage.cache_write_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "audio_input_tokens": usage.audio_input_tokens,
-        "audio_output_tokens": usage.audio_output_tokens,
-        "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        "image_input_tokens": usage.image_input_tokens,
-        "image_output_tokens": usage.image_output_tokens,
-        "service_tier": settlement.service_tier,
-        "saved_usd": settlement.saved_usd,
-        "is_estimated": settlement.is_estimated,
-        "cost_usd": settlement.cost_usd,
-        "ttft_ms": settlement.ttft_ms,
-        "duration_ms": settlement.duration_ms,
-        "model_served": settlement.model_served,
-        "is_swept": settlement.is_swept,
-    }
+    return Settled(
+        settlement.usage_id,
+        settlement.outcome,
+        settlement.model_served,
+        settlement.cost_usd,
+        settlement.finish_reason,
+        settlement.error_class,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+        usage.audio_input_tokens,
+        usage.audio_output_tokens,
+        usage.cache_write_1h_tokens,
+        usage.image_input_tokens,
+        usage.image_output_tokens,
+        settlement.service_tier,
+        settlement.is_estimated,
+        settlement.ttft_ms,
+        settlement.duration_ms,
+        settlement.is_swept,
+    )
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    """Return all there is to say of an answer from the cache: its record is written at once."""
+    begun, ended = asdict(_hold(hit.attempt)), asdict(_settlement(hit.settlement))
+    return {**begun, **ended, "is_cache_hit": True, "saved_usd": hit.settlement.saved_usd}

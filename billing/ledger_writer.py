@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from django.db import (
     DEFAULT_DB_ALIAS,
+    IntegrityError,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -49,7 +50,7 @@ def write(entries: Sequence[Entry], *, may_be_written: bool = False) -> Results:
                 opening.open_periods(missing)
             is_asked = True
             with connection.cursor() as cursor:
-                batch = Batch.of(entries)
+                batch = Batch.of(entries, is_repeated=may_be_written)
                 cursor.execute(BOOK, batch.parameters)
                 return batch.results(cursor.fetchall())
         except PeriodsMissing as error:
@@ -58,6 +59,10 @@ def write(entries: Sequence[Entry], *, may_be_written: bool = False) -> Results:
             logger.warning("billing.batch_lost", error=type(error.__cause__ or error).__name__)
             connection.close()
             may_be_written |= is_asked  # what is repeated is booked once
+        except IntegrityError as error:
+            if may_be_written:
+                return _write_one_by_one(entries, error, may_be_written=True)
+            may_be_written = True  # perhaps it is in the books already
         except Exception as error:  # the edge of the writer thread: a bad entry fails alone
             return _write_one_by_one(entries, error, may_be_written=may_be_written)
     down = CommitUnknown if may_be_written else DependencyDown

@@ -130,8 +130,8 @@ class History:
             elif known and isinstance(one, Sign):
                 made = known[one.which % len(known)].attempt
                 entries.append(Renewal(made.id, one.output_tokens))
-        for _ in range(1 + step.is_repeated):
-            self._book(entries)
+        for number in range(1 + step.is_repeated):
+            self._book(entries, may_be_written=number > 0)
             self.check()
 
     def sweep(self) -> None:
@@ -164,9 +164,9 @@ class History:
         assert not periods.exclude(held_usd=0).exists()
         assert books.differences() == []
 
-    def _book(self, entries: list[Entry]) -> None:
+    def _book(self, entries: list[Entry], *, may_be_written: bool) -> None:
         """Book the batch here and there: what ends makes room for what begins."""
-        results = ledger_writer.write(entries)
+        results = ledger_writer.write(entries, may_be_written=may_be_written)
         for entry in entries:
             if isinstance(entry, Settle):
                 self._settle(entry.settlement)

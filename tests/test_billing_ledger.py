@@ -7,7 +7,6 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError
 from django.test import override_settings
-from django.utils import timezone
 
 from accounts.models import User
 from accounts.principal import Principal
@@ -223,6 +222,21 @@ async def test_a_value_the_database_refuses_fails_alone(tenant: Tenant) -> None:
     assert await amounts(tenant) == (Decimal(0), Decimal("0.05"))
 
 
+async def test_of_a_batch_that_is_repeated_in_part_the_rest_is_booked(tenant: Tenant) -> None:
+    known, new = attempt(tenant, "0.40"), attempt(tenant, "0.50")
+    too_much = attempt(tenant, "0.20")
+    write = in_thread(ledger_writer.write)
+    assert await write([Hold(known)]) == [None]
+
+    batch = [Hold(new), Hold(known), Hold(too_much)]
+    repeated = await write(batch, may_be_written=True)
+
+    assert repeated[:2] == [None, None]
+    assert isinstance(repeated[2], BudgetExceeded)
+    assert await write([Hold(known)], may_be_written=True) == [None]
+    assert await amounts(tenant) == (Decimal(0), Decimal("0.90"))
+
+
 @override_settings(LEASE_SECONDS=0.05)
 async def test_a_call_whose_process_died_is_settled_for_what_is_known(tenant: Tenant) -> None:
     made = attempt(tenant, "0.40", input_tokens=1_000)
@@ -240,12 +254,13 @@ async def test_a_call_whose_process_died_is_settled_for_what_is_known(tenant: Te
     assert await in_thread(sweeper.sweep)() == 0
 
 
+@override_settings(LEASE_SECONDS=0.05)
 async def test_a_swept_call_costs_the_service_tier_that_it_asked_for(tenant: Tenant) -> None:
     flex = Tier(input_usd=Decimal(1), output_usd=Decimal(2), service_tier="flex")
     price = PriceSnapshot(input_usd=Decimal(2), output_usd=Decimal(4), tiers=(flex,))
     made = attempt(tenant, price=price, input_tokens=1_000, service_tier="flex")
     await ledger.hold(made)
-    await UsageRecord.objects.aupdate(lease_expires_at=timezone.now())
+    await asyncio.sleep(0.1)
 
     assert await in_thread(sweeper.sweep)() == 1
 
