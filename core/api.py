@@ -24,7 +24,7 @@ class Pages(CursorPagination):
     def get_page_size(self, request: Request) -> int | None:
         """Return how long pages are; raise `InvalidRequest` for what is no length."""
         asked = request.query_params.getlist(self.page_size_query_param)
-        if not all(re.fullmatch("0*[1-9][0-9]{0,8}", one) for one in asked):
+        if not all(re.fullmatch("0*[1-9][0-9]{0,99}", one) for one in asked):
             raise InvalidRequest("`page_size` is a number above 0.", param="page_size")
         return super().get_page_size(request)
 
