@@ -128,6 +128,8 @@ class KeyViewSet(
         sent = RotationSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         key = self.get_object()
+        if not ApiKey.objects.replaceable_by(principal_of(request)).filter(pk=key.pk).exists():
+            raise PermissionDenied("Only its person gets a new secret of this key; revoke it.")
         overlap = timedelta(hours=sent.validated_data["overlap_hours"])
         return _with_secret(key, keys.rotate(key, overlap=overlap), status.HTTP_200_OK)
 

@@ -100,6 +100,14 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
             return of_organization
         return of_organization.filter(user_id=principal.user_id)
 
+    def replaceable_by(self, principal: Principal) -> Self:
+        """Return the keys whose secret a person may have: theirs, or as its manager nobody's.
+
+        Whoever has a person's secret is that person to Parley: reads what they have written, and is
+        staff where they are.
+        """
+        return self.visible_to(principal).filter(Q(user=None) | Q(user_id=principal.user_id))
+
     def usable(self) -> Self:
         """Return the keys in force: not revoked, not expired, their owners active members."""
         now = timezone.now()

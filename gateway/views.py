@@ -121,6 +121,13 @@ class RevokeKey(KeyView):
 class RotateKey(KeyView):
     """Ask what becomes of the old secret, and show the new one."""
 
+    def key(self, pk: int) -> ApiKey:
+        """Return a key whose secret the person may have, or raise `Http404`."""
+        key = super().key(pk)
+        if not ApiKey.objects.replaceable_by(self.principal).filter(pk=key.pk).exists():
+            raise Http404("Only its person gets a new secret of this key.")
+        return key
+
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._ask(self.key(pk), RotateForm())
 

@@ -134,6 +134,20 @@ def test_keys_are_seen_by_who_has_them_and_who_manages_the_organization(
     assert Client().get("/api/keys/").status_code == 401
 
 
+def test_who_manages_the_organization_gets_no_secret_of_a_persons_key(
+    ada: Person, boss: Person
+) -> None:
+    key, secret = keys.create(organization=ada.organization, name="of ada", user=ada.user)
+    common, _ = keys.create(organization=ada.organization, name="of nobody")
+
+    refused = post(boss, f"{key.pk}/rotate/")
+
+    assert refused.status_code == 403
+    assert "secret" not in refused.json()
+    assert keys.principal_of(secret).api_key_id == key.pk
+    assert post(boss, f"{common.pk}/rotate/").json()["secret"]
+
+
 def test_a_key_of_nobody_is_made_by_who_manages_the_organization(ada: Person, boss: Person) -> None:
     assert post(ada, "", name="ci", is_for_organization=True).status_code == 403
     assert post(boss, "", name="ci", is_for_organization=True).json()["user"] is None

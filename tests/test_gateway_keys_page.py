@@ -177,3 +177,17 @@ def _used(key: ApiKey, cost: str) -> None:
         starts_at=timezone.now().replace(hour=0, minute=0, second=0, microsecond=0),
         **rest,
     )
+
+
+def test_who_manages_the_organization_gets_no_secret_of_a_persons_key(
+    ada: Person, boss: Person
+) -> None:
+    key, _ = keys.create(organization=ada.organization, name="Of Ada", user=ada.user)
+    common, _ = keys.create(organization=ada.organization, name="Of nobody")
+
+    page = boss.browser.get("/keys/").content.decode()
+
+    assert f"/keys/{key.pk}/rotate/" not in page
+    assert boss.browser.post(f"/keys/{key.pk}/rotate/", {"overlap": "0"}).status_code == 404
+    assert f"/keys/{common.pk}/rotate/" in page
+    assert secret_on(boss.browser.post(f"/keys/{common.pk}/rotate/", {"overlap": "0"}))
