@@ -24,12 +24,20 @@ FINISH_REASONS: dict[str, FinishReason] = {
 }
 
 
+class CacheCreation(Struct):
+    """What the writes to the cache consist of."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class Usage(Struct):
     """Cumulative figures; the cache's are on top of the input."""
 
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
     output_tokens: int | None = None
     service_tier: Any = None
 
@@ -99,8 +107,8 @@ def whole_answer(provider: str, body: bytes, *, json_tool: str | None = None) ->
             text += arguments
         else:
             calls.append(ToolCallDelta(len(calls), block.id, block.name, arguments))
-    reasoning = "".join(block.thinking or "" for block in answer.content)
-    delta = Delta(halves.join(text), tuple(calls), halves.join(reasoning, of="thinking"))
+    thoughts = tuple(thought for block in answer.content if (thought := thought_of(block, halves)))
+    delta = told(halves.join(text), calls, thoughts)
     stop_reason = answer.stop_reason
     if json_tool and not calls and stop_reason == "tool_use":
         stop_reason = None
@@ -142,15 +150,27 @@ def end(
 
 
 def _token_usage(usage: Usage, *, has_content: bool) -> TokenUsage | None:
+    written, for_an_hour = _written(usage)
     return credible(
         TokenUsage(
             input_tokens=usage.input_tokens or 0,
             cached_input_tokens=usage.cache_read_input_tokens or 0,
-            cache_write_tokens=usage.cache_creation_input_tokens or 0,
+            cache_write_tokens=written - for_an_hour,
+            cache_write_1h_tokens=for_an_hour,
             output_tokens=usage.output_tokens or 0,
         ),
         has_content=has_content,
     )
+
+
+def _written(usage: Usage) -> tuple[int, int]:
+    """Return all tokens that were written to the cache, and those that stay for an hour."""
+    parts = usage.cache_creation or CacheCreation()
+    for_an_hour = parts.ephemeral_1h_input_tokens or 0
+    total = usage.cache_creation_input_tokens
+    if total is None:
+        total = for_an_hour + (parts.ephemeral_5m_input_tokens or 0)
+    return total, for_an_hour
 
 
 def _arguments(input: Any) -> str:
