@@ -331,11 +331,11 @@ def test_a_limit_is_waited_for(folder: Folder, acme: Organization) -> None:
 
 
 def test_a_wrong_file_is_one_line_on_the_screen(folder: Folder) -> None:
-    folder.write(line(1), line(2, n=2))
+    folder.write(line(1), line(2, n=9))
 
     process = folder.start()
 
-    said = "CommandError: Line 2: Parley gives one answer: `n` must be 1.\n"
+    said = "CommandError: Line 2: `n` is at most 8 here.\n"
     assert process.communicate(timeout=PATIENCE) == ("", said)
     assert process.returncode == 1
 
