@@ -146,10 +146,13 @@ class ApiKey(models.Model):
     scopes = ArrayField(
         models.CharField(max_length=20, choices=Scope),
         default=list,
+        db_default=[],  # for the code before, while a deploy runs; so are the next two
         blank=True,
         help_text="What it may be used for. None chosen: everything, also what is added later.",
     )
     allowed_addresses = models.TextField(
+        default="",
+        db_default="",
         blank=True,
         validators=[validate_addresses],
         help_text="The only addresses that may use it, one address or network a line: 192.0.2.7, "
@@ -160,6 +163,7 @@ class ApiKey(models.Model):
         max_length=5,
         choices=OnDisconnect,
         default=OnDisconnect.STOP,
+        db_default=OnDisconnect.STOP,
         help_text="What becomes of an answer that is being written. It costs what was written.",
     )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import HttpCommunicator
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -199,3 +199,18 @@ async def test_a_change_of_terms_is_in_force_at_once_here(acme: Organization) ->
     assert (await knock(secret))["status"] == 403
     principal = await keys.authenticate(secret)
     assert (principal.scopes, principal.on_disconnect) == (("chat",), "drain")
+
+
+@pytest.mark.django_db
+def test_code_that_knows_nothing_of_rights_can_still_make_a_key() -> None:
+    organization = Organization.objects.create(name="Acme", slug="acme")
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_apikey (organization_id, name, prefix, key_hash, created_at,"
+            " cache_mode, allowed_models) VALUES (%s, 'Old', 'pk-old', 'hash', now(), 'on', '')",
+            [organization.pk],
+        )
+
+    key = ApiKey.objects.get()
+    assert (key.scopes, key.allowed_addresses, key.on_disconnect) == ([], "", "stop")

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='allowed_addresses',
-            field=models.TextField(blank=True, help_text='The only addresses that may use it, one address or network a line: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32. Empty: any.', validators=[accounts.rights.validate_addresses]),
+            field=models.TextField(blank=True, db_default='', default='', help_text='The only addresses that may use it, one address or network a line: 192.0.2.7, 10.0.0.0/8, 2001:db8::/32. Empty: any.', validators=[accounts.rights.validate_addresses]),
         ),
         migrations.AddField(
             model_name='apikey',
@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='on_disconnect',
-            field=models.CharField(choices=[('stop', 'Stop it'), ('drain', 'Write it to its end')], default='stop', help_text='What becomes of an answer that is being written. It costs what was written.', max_length=5, verbose_name='when the client leaves'),
+            field=models.CharField(choices=[('stop', 'Stop it'), ('drain', 'Write it to its end')], db_default='stop', default='stop', help_text='What becomes of an answer that is being written. It costs what was written.', max_length=5, verbose_name='when the client leaves'),
         ),
         migrations.AddField(
             model_name='apikey',
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='apikey',
             name='scopes',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat: completions, responses and messages'), ('embeddings', 'Embeddings'), ('models', 'List of models'), ('batches', 'Batches and their files'), ('data', 'REST API: prompts, usage, conversations')], max_length=20), blank=True, default=list, help_text='What it may be used for. None chosen: everything, also what is added later.', size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('chat', 'Chat: completions, responses and messages'), ('embeddings', 'Embeddings'), ('models', 'List of models'), ('batches', 'Batches and their files'), ('data', 'REST API: prompts, usage, conversations')], max_length=20), blank=True, db_default=[], default=list, help_text='What it may be used for. None chosen: everything, also what is added later.', size=None),
         ),
         migrations.AddConstraint(
             model_name='apikey',
