@@ -45,7 +45,9 @@ def listed() -> Iterator[ListModel]:
     data_snapshot.set_custom_snapshot(None)
 
 
-def amounts(input_mtok: str | TieredPrices, output_mtok: str, **more: Any) -> ModelPrice:
+def amounts(
+    input_mtok: str | TieredPrices, output_mtok: str | TieredPrices, **more: Any
+) -> ModelPrice:
     given = {"input_mtok": input_mtok, "output_mtok": output_mtok, **more}
     return ModelPrice(
         **{key: Decimal(usd) if isinstance(usd, str) else usd for key, usd in given.items()}
@@ -168,7 +170,8 @@ def test_conditions_and_classes_that_are_not_used_are_warned_of(listed: ListMode
 def test_pictures_and_writes_for_an_hour_have_rates_of_their_own(listed: ListModel) -> None:
     listed(
         prices=amounts(
-            *("1", TieredPrices(base=Decimal(2), tiers=[Tier(start=100, price=Decimal(3))])),
+            "1",
+            TieredPrices(base=Decimal(2), tiers=[Tier(start=100, price=Decimal(3))]),
             cache_write_1h_mtok="2",
             input_image_mtok="5",
             output_image_mtok="30",
