@@ -170,6 +170,16 @@ def test_a_stream_that_was_cut_is_resumed_after_the_last_event(parley: Program) 
     assert record().outcome == Outcome.SUCCESS
 
 
+def test_an_answer_without_events_is_answered_whole_whatever_was_seen_of_it(
+    parley: Program,
+) -> None:
+    key = new_key()
+    first = ask(parley, key)
+
+    assert ask(parley, key, last="1").content == first.content
+    assert ask(parley, key, last="999999999").content == first.content
+
+
 def test_a_get_with_the_key_resumes_without_the_body(parley: Program) -> None:
     key = new_key()
     first = ask(parley, key, stream=True)

@@ -17,6 +17,8 @@ async def parts(of: Log, after: int) -> Parts:
     async with aclosing(_entries(of)) as entries:
         async for number, entry in entries:
             if entry.head is not None:
+                if not entry.head.is_stream:  # what has no events is answered whole
+                    after = 0
                 yield entry.head
             elif entry.piece is not None and number > after:
                 yield entry.piece

@@ -61,6 +61,8 @@ class Recording:
             while True:
                 if self._head is not None and not has_head:
                     has_head = True
+                    if not self._head.is_stream:  # what has no events is answered whole
+                        position = 0
                     yield self._head
                 for piece in self._pieces[position:]:
                     position += 1
