@@ -57,9 +57,14 @@ def validate_addresses(text: str) -> None:
         try:
             network = ipaddress.ip_network(line)
         except ValueError as error:
-            raise ValidationError(f"“{line[:60]}” cannot be used: {_reason(error)}.") from None
+            raise ValidationError(f"“{_shown(line)}” cannot be used: {_reason(error)}.") from None
         if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(MAPPED):
-            raise ValidationError(f"“{line[:60]}” means IPv4 addresses: write them as such.")
+            raise ValidationError(f"“{_shown(line)}” means IPv4 addresses: write them as such.")
+
+
+def _shown(line: str) -> str:
+    """Return a line as an error can say it: half of a character cannot be sent."""
+    return line[:60].encode(errors="replace").decode()
 
 
 def _reason(error: ValueError) -> str:

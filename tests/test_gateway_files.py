@@ -119,6 +119,9 @@ def test_what_is_refused_by_name(caller: Program) -> None:
     put = caller.http.put("/files", content=b"")
     assert (put.status_code, put.headers["allow"]) == (405, "GET, POST")
     assert caller.http.get("/files/..%2f..%2fetc").status_code == 404
+    strange = {"Content-Type": "multipart/form-data; boundary*=nobodys''frontier"}
+    assert caller.http.post("/files", content=GOOD, headers=strange).status_code == 400
+    assert caller.http.get("/files?purpose=%00").json()["data"] == []
     assert not File.objects.exists()
 
 

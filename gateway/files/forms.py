@@ -62,8 +62,7 @@ def _checked(fields: Any, files: Any) -> Upload:
 
 
 def _parsed(body: BinaryIO, content_type: str) -> tuple[Any, Any]:
-    kind, parameters = parse_header_parameters(content_type)
-    boundary = parameters.get("boundary", "")
+    kind, boundary = _kind_of(content_type)
     if kind.lower() != FORM or not boundary:
         raise InvalidRequest(f"Send a form: `Content-Type: {FORM}`, with a boundary.")
     size = body.seek(0, 2)
@@ -76,6 +75,15 @@ def _parsed(body: BinaryIO, content_type: str) -> tuple[Any, Any]:
         return MultiPartParser(about, cast(Any, body), [TemporaryFileUploadHandler()]).parse()
     except (MultiPartParserError, SuspiciousOperation) as error:
         raise InvalidRequest(f"The form cannot be read: {error}.") from None
+
+
+def _kind_of(content_type: str) -> tuple[str, str]:
+    """Return what the body is said to be, and where its parts end."""
+    try:
+        kind, parameters = parse_header_parameters(content_type)
+    except ValueError:  # a character set that nobody has
+        return "", ""
+    return kind, parameters.get("boundary", "")
 
 
 def _check_purpose(purpose: str | None) -> None:

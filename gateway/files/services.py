@@ -15,7 +15,7 @@ from core.database import translate_outage
 from core.errors import InvalidRequest, NotFound
 from gateway import paging, public_ids
 from gateway.files.forms import Upload
-from gateway.models import File
+from gateway.models import File, FilePurpose
 from gateway.paging import FilePage
 
 logger = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ def page(asked: FilePage, after: UUID | None, principal: Principal) -> Sequence[
     with translate_outage():
         found = File.objects.visible_to(principal)
         if asked.purpose is not None:
-            found = found.filter(purpose=asked.purpose)
+            found = found.filter(purpose__in={*FilePurpose.values} & {asked.purpose})
         if asked.order == "asc":
             found = found.filter(pk__gt=after) if after else found
             return list(found.order_by("pk")[: asked.limit + 1])
