@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.principal import Principal
-from accounts.rights import validate_addresses
+from accounts.rights import validate_addresses, validate_models
 
 
 class Organization(models.Model):
@@ -140,6 +140,7 @@ class ApiKey(models.Model):
     )
     allowed_models = models.TextField(
         blank=True,
+        validators=[validate_models],
         help_text="The only models that this key may ask for, one name a line; * stands for "
         "anything: gpt-*. Empty: all that its organization may.",
     )

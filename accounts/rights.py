@@ -12,6 +12,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")  # IPv4 addresses in IPv6's clothes
 MOST = 100  # addresses and networks of one key
+MOST_MODELS = 100  # names and patterns; each call compares them all
+LONGEST_MODEL = 400  # characters
 
 
 class ScopeMissing(AppError):
@@ -60,6 +62,15 @@ def validate_addresses(text: str) -> None:
             raise ValidationError(f"“{_shown(line)}” cannot be used: {_reason(error)}.") from None
         if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(MAPPED):
             raise ValidationError(f"“{_shown(line)}” means IPv4 addresses: write them as such.")
+
+
+def validate_models(text: str) -> None:
+    """Raise `ValidationError` for more names, or longer ones, than each call can compare."""
+    lines = lines_of(text)
+    if len(lines) > MOST_MODELS:
+        raise ValidationError(f"At most {MOST_MODELS} names.")
+    if any(len(line) > LONGEST_MODEL for line in lines):
+        raise ValidationError(f"A name has at most {LONGEST_MODEL} characters.")
 
 
 def _shown(line: str) -> str:

@@ -57,6 +57,8 @@ def test_a_key_is_made_with_its_secret_shown_once(ada: Person) -> None:
     [
         ({}, "name"),
         ({"name": "ci", "scopes": ["everything"]}, "scopes"),
+        ({"name": "ci", "allowed_models": "*a" * 1000}, "allowed_models"),
+        ({"name": "ci", "allowed_models": "a\n" * 101}, "allowed_models"),
         ({"name": "ci", "allowed_addresses": "nonsense"}, "allowed_addresses"),
         ({"name": "ci", "allowed_addresses": "\ud800"}, "allowed_addresses"),
         ({"name": "ci", "expires_at": "tomorrow"}, "expires_at"),
