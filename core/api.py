@@ -57,6 +57,8 @@ class ByName(Pages):
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer expected failures in one shape; `None` for a fault of ours, which Django reports."""
+    if isinstance(error, RecursionError):
+        error = InvalidRequest("The body has too much within each other.")
     if isinstance(error, AppError):
         return _app_error(error)
     response = exception_handler(error, context)
@@ -67,12 +69,18 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 
 def _app_error(error: AppError) -> Response:
     body = {"code": error.code, "message": error.message, "param": error.param, **error.details}
-    response = Response({"error": body}, status=error.http_status)
+    sendable = {name: text and _sendable(text) for name, text in body.items()}
+    response = Response({"error": sendable}, status=error.http_status)
     if response.status_code == HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     if error.retry_after_header is not None:
         response["Retry-After"] = error.retry_after_header
     return response
+
+
+def _sendable(text: str) -> str:
+    """Return the text; half of a character, of which somebody made a name, becomes a mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _described(error: Exception, details: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import Organization
+from prompts import services
+from prompts.content import MessageTemplate, PromptContent
 from prompts.models import Prompt
 from tests.chat_support import Person
 
@@ -72,3 +74,23 @@ def test_a_browser_looks_around(ada: Person) -> None:
     assert page["Content-Type"].startswith("text/html")
     assert "Parley: the API" in page.content.decode()
     assert "<script>" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"variables": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"variables": {"\\ud800": "\\udc00"}}',
+        b'{"variables": {"a": ' + b"1" * 10_000 + b"}}",
+    ],
+)
+def test_what_no_json_should_have_is_refused(ada: Person, body: bytes) -> None:
+    prompt = services.create_prompt(organization=ada.organization, name="hers")
+    content = PromptContent(messages=(MessageTemplate("system", "Be kind."),))
+    services.add_version(prompt=prompt, content=content)
+    services.move_label(prompt=prompt, number=1)
+    ada.browser.raise_request_exception = False
+
+    response = ada.browser.post("/api/prompts/hers/render/", body, content_type="application/json")
+
+    assert response.status_code == 400
