@@ -1,43 +1,47 @@
 """A program's call, as the service layer sees it: who pays, and what its headers ask for."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
 
 from core import request_id
 from core.errors import InvalidRequest
-from gateway import cache_control, extensions, tags
-from gateway.answer_headers import about
+from gateway import cache_control, tags
+from gateway.answer_headers import about, cost
 from gateway.extensions import Extensions
 from gateway.http import ApiConsumer
-from llm.types import Call, Event, PromptUsed, RoutingWish, Started
-from prompts.services import RenderedPrompt
+from gateway.pacing import paced
+from llm.types import CacheWish, Call, Delta, Event, Finished, Started
 
-ANYBODY = RoutingWish()
 SURFACE = "api"
 TASK_HEADER = "X-Parley-Task"
 TASK = re.compile(r"[A-Za-z0-9_-]{0,50}")
+NOTHING_SAID = Extensions()
+NO_WISH = CacheWish()
 
 
-def call_of(
-    consumer: ApiConsumer,
-    said: Extensions = extensions.NONE,
-    prompt: RenderedPrompt | None = None,
-) -> Call:
-    """Return the call that the request describes; raise `InvalidRequest` by the header.
+class Encoder(Protocol):
+    """Writes the events of one streamed answer as a wire format has them."""
 
-    What the body says under `parley` holds; of a header that says it too, nothing is taken.
+    def delta(self, delta: Delta) -> bytes: ...
+    def finish(self, finished: Finished) -> bytes: ...
+
+
+def call_of(consumer: ApiConsumer, said: Extensions | None = None) -> Call:
+    """Return the call that the headers describe; raise `InvalidRequest` by the header.
+
+    Of a header that says what the body says under `parley` too, nothing is taken.
     """
-    header = consumer.header
+    header, said = consumer.header, said or NOTHING_SAID
     return Call(
         principal=consumer.principal,
         surface=SURFACE,
         request_id=request_id.current(),
-        prompt=PromptUsed(prompt.name, prompt.version, prompt.cache) if prompt else None,
-        cache=said.cache.wish() if said.cache else cache_control.wish_of(header),
-        tags=tags.tags_of(header(b"x-parley-tags")) if said.tags is None else said.unique_tags,
-        task=_task(header(b"x-parley-task")) if said.task is None else said.task,
+        cache=cache_control.wish_of(header) if said.cache is None else NO_WISH,
+        tags=tags.tags_of(header(b"x-parley-tags")) if said.tags is None else (),
+        task=_task(header(b"x-parley-task")) if said.task is None else "",
         ip=consumer.ip,
-        routing=said.routing.wish() if said.routing else ANYBODY,
         presence=consumer.presence,
     )
 
@@ -52,6 +56,35 @@ async def begun(consumer: ApiConsumer, events: AsyncGenerator[Event, None]) -> S
     started = await first(events)
     await consumer.begin_stream(about(started))
     return started
+
+
+async def relay(
+    consumer: ApiConsumer, events: AsyncGenerator[Event, None], encoder: Encoder
+) -> None:
+    """Send a stream that has begun to its end; what fails from here on ends in an error event."""
+    async with aclosing(paced(events)) as paced_events:
+        async for event in paced_events:
+            if isinstance(event, Delta):
+                if told := encoder.delta(event):
+                    await consumer.send_body(told, more_body=True)
+            elif isinstance(event, Finished):
+                await consumer.send_body(encoder.finish(event))
+
+
+async def send_whole(
+    consumer: ApiConsumer,
+    events: AsyncGenerator[Event, None],
+    written: Callable[[Started, Sequence[Delta], Finished], bytes],
+) -> None:
+    """Send an answer in one piece, as `written` returns its body."""
+    started = await first(events)
+    deltas: list[Delta] = []
+    async for event in events:
+        if isinstance(event, Delta):
+            deltas.append(event)
+        elif isinstance(event, Finished):
+            body = written(started, deltas, event)
+            await consumer.send_json(body, *about(started), *cost(event))
 
 
 async def first(events: AsyncGenerator[Event, None]) -> Started:

@@ -7,15 +7,14 @@ import msgspec
 
 from gateway import choices, encoding, extensions, wire
 from gateway.answer_headers import about, cost
-from gateway.calls import begun, call_of, first
+from gateway.calls import begun, call_of, relay, send_whole
 from gateway.choices import ChoicesEncoder, Gathered, Numbered
 from gateway.encoding import ChunkEncoder
 from gateway.errors import UnknownAddress
 from gateway.http import ApiConsumer
-from gateway.pacing import paced
 from llm import service
 from llm.errors import ModelNotFound
-from llm.types import Call, ChatRequest, Delta, Event, Finished, Started
+from llm.types import Call, ChatRequest, Event, Started
 
 
 class ChatCompletions(ApiConsumer):
@@ -27,9 +26,8 @@ class ChatCompletions(ApiConsumer):
 
     async def handle(self, body: bytes) -> None:
         completion = wire.parse(body, most_answers=wire.MOST_ANSWERS)
-        said = completion.parley or extensions.NONE
-        prompt = await extensions.prompt_for(said, self.principal)
-        call, request = call_of(self, said, prompt), completion.as_request(prompt)
+        said, call = completion.parley, call_of(self, completion.parley)
+        request, call = await extensions.applied(said, completion.as_request(), call)
         if completion.answers > 1:
             await self._answer_several(completion, request, call)
             return
@@ -37,28 +35,11 @@ class ChatCompletions(ApiConsumer):
             if completion.stream:
                 await self._stream(events, include_usage=completion.include_usage)
             else:
-                await self._whole(events)
+                await send_whole(self, events, encoding.whole)
 
     async def _stream(self, events: AsyncGenerator[Event, None], *, include_usage: bool) -> None:
-        """Send events as they come. Whatever fails from here on ends in an error event."""
         started = await begun(self, events)
-        encoder = ChunkEncoder(started, include_usage=include_usage)
-        async with aclosing(paced(events)) as paced_events:
-            async for event in paced_events:
-                if isinstance(event, Delta):
-                    await self.send_body(encoder.delta(event), more_body=True)
-                elif isinstance(event, Finished):
-                    await self.send_body(encoder.finish(event))
-
-    async def _whole(self, events: AsyncGenerator[Event, None]) -> None:
-        started = await first(events)
-        deltas: list[Delta] = []
-        async for event in events:
-            if isinstance(event, Delta):
-                deltas.append(event)
-            elif isinstance(event, Finished):
-                body = encoding.whole(started, deltas, event)
-                await self.send_json(body, *about(started), *cost(event))
+        await relay(self, events, ChunkEncoder(started, include_usage=include_usage))
 
     async def _answer_several(
         self, completion: wire.Completion, request: ChatRequest, call: Call

@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from accounts.principal import Principal
 from billing.tags import MOST_TAGS, RULE, is_tag
 from core.errors import AppError, InvalidRequest, own
 from gateway.cache_control import LONGEST
-from llm.types import CacheMode, CacheWish, RoutingWish
+from llm.types import CacheMode, CacheWish, Call, ChatRequest, PromptUsed, RoutingWish
 from prompts.models import PRODUCTION
 from prompts.services import RenderedPrompt, render_for_call
 
@@ -66,11 +67,10 @@ class Extensions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple(dict.fromkeys(self.tags or ()))
 
 
-NONE = Extensions()
-
-
-def check(said: Extensions) -> None:
+def check(said: Extensions | None) -> None:
     """Refuse what the types cannot tell, with `InvalidRequest`."""
+    if said is None:
+        return
     tags = said.tags or ()
     if len(tags) > MOST_TAGS or not all(map(is_tag, tags)):
         raise InvalidRequest(
@@ -83,11 +83,41 @@ def check(said: Extensions) -> None:
         )
 
 
-async def prompt_for(said: Extensions, principal: Principal) -> RenderedPrompt | None:
-    """Return the words of the prompt that is asked for; an error names the field it is about."""
-    wish = said.prompt
-    if wish is None:
-        return None
+async def applied(
+    said: Extensions | None, request: ChatRequest, call: Call
+) -> tuple[ChatRequest, Call]:
+    """Return both as the body wants them; an error names the field it is about."""
+    if said is None:
+        return request, call
+    if said.prompt is not None:
+        prompt = await _prompt(said.prompt, call.principal)
+        request = _with_words(request, prompt)
+        call = replace(call, prompt=PromptUsed(prompt.name, prompt.version, prompt.cache))
+    return request, _as_said(call, said)
+
+
+def _as_said(call: Call, said: Extensions) -> Call:
+    return replace(
+        call,
+        cache=said.cache.wish() if said.cache else call.cache,
+        tags=call.tags if said.tags is None else said.unique_tags,
+        task=call.task if said.task is None else said.task,
+        routing=said.routing.wish() if said.routing else call.routing,
+    )
+
+
+def _with_words(request: ChatRequest, prompt: RenderedPrompt) -> ChatRequest:
+    """Put the prompt's words first; its settings hold where the caller says nothing."""
+    settings, temperature = prompt.settings, request.temperature
+    return replace(
+        request,
+        messages=(*prompt.messages, *request.messages),
+        max_tokens=request.max_tokens or settings.max_tokens,
+        temperature=settings.temperature if temperature is None else temperature,
+    )
+
+
+async def _prompt(wish: PromptWish, principal: Principal) -> RenderedPrompt:
     try:
         return await render_for_call(
             organization_id=principal.organization_id,

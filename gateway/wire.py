@@ -11,15 +11,13 @@ from gateway.errors import UnsupportedParameter
 from gateway.extensions import Extensions
 from gateway.validation import decode
 from llm.types import ChatRequest, Message, Tool
-from prompts.content import ModelSettings
-from prompts.services import RenderedPrompt
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+ServiceTier = Literal["auto", "default", "flex", "priority", "fast", "scale"]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 
 MOST_ANSWERS = 8  # to one request
-NO_SETTINGS = ModelSettings()
 # Passed on as they are to vendors that speak OpenAI's API.
 EXTRA = (
     *("frequency_penalty", "logit_bias", "logprobs", "metadata", "modalities"),
@@ -85,7 +83,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     safety_identifier: str | None = None
-    service_tier: Literal["auto", "default", "flex", "priority", "fast", "scale"] | None = None
+    service_tier: ServiceTier | None = None
     store: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     user: str | None = None
@@ -100,24 +98,14 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """How many are asked for."""
         return self.n or 1
 
-    def as_request(self, prompt: RenderedPrompt | None = None) -> ChatRequest:
-        """Return the request as the layers below know it; the prompt's words come first.
-
-        What the prompt says of settings holds where the caller says nothing. Where several answers
-        are asked for, it is the request for each.
-        """
-        defaults = prompt.settings if prompt else NO_SETTINGS
-        max_tokens = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
-        temperature = self.temperature
+    def as_request(self) -> ChatRequest:
+        """Return the request as the layers below know it: for each answer, if there are several."""
         return ChatRequest(
             model=self.model,
-            messages=(
-                *(prompt.messages if prompt else ()),
-                *map(Said.as_message, self.messages or ()),
-            ),
+            messages=tuple(map(Said.as_message, self.messages or ())),
             stream=bool(self.stream),
-            max_tokens=max_tokens,
-            temperature=defaults.temperature if temperature is None else temperature,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            temperature=self.temperature,
             top_p=self.top_p,
             stop=(self.stop,) if isinstance(self.stop, str) else self.stop or (),
             seed=self.seed,
@@ -129,9 +117,14 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _extra(self) -> dict[str, Any]:
         extra = {name: value for name in EXTRA if (value := getattr(self, name)) is not None}
-        if self.service_tier == "fast":  # OpenAI's newer name of the same, and always answered so
-            extra["service_tier"] = "priority"
+        if self.service_tier is not None:
+            extra["service_tier"] = as_known(self.service_tier)
         return extra
+
+
+def as_known(tier: ServiceTier) -> ServiceTier:
+    """Return the tier by the name that most servers know."""
+    return "priority" if tier == "fast" else tier  # OpenAI's newer name, and always answered so
 
 
 _decoder = msgspec.json.Decoder(Completion)
@@ -156,7 +149,7 @@ def _check(completion: Completion) -> None:
         )
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
-    extensions.check(completion.parley or extensions.NONE)
+    extensions.check(completion.parley)
     if not completion.messages and not (completion.parley and completion.parley.prompt):
         raise InvalidRequest("`messages` is missing or empty.", param="messages")
     for index, message in enumerate(completion.messages or ()):

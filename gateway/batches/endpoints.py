@@ -4,19 +4,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from core.errors import InvalidRequest
 from gateway import choices, encoding, extensions, wire
 from gateway.choices import Gathered
 from gateway.embeddings import wire as embeddings_wire
-from gateway.extensions import Extensions
 from gateway.models import Endpoint
 from gateway.wire import Completion
 from llm import embeddings, service
 from llm.parallel import whole
-from llm.types import Call, ChatRequest, PromptUsed
-from prompts.services import RenderedPrompt
+from llm.types import Call, ChatRequest
 
 
 class Kind(NamedTuple):
@@ -45,9 +41,7 @@ def _completion(body: bytes) -> Completion:
 
 async def _answer_chat(body: bytes, call: Call) -> bytes:
     completion = _completion(body)
-    said = completion.parley or extensions.NONE
-    prompt = await extensions.prompt_for(said, call.principal)
-    request, call = completion.as_request(prompt), _as_said(call, said, prompt)
+    request, call = await extensions.applied(completion.parley, completion.as_request(), call)
     if completion.answers > 1:
         return await _several(request, call, completion.answers)
     made = await whole(service.stream(request, call))
@@ -63,18 +57,6 @@ async def _several(request: ChatRequest, call: Call, number: int) -> bytes:
     if gathered.started is None:
         raise TypeError("The answers have ended before they began.")
     return gathered.body(gathered.started)
-
-
-def _as_said(call: Call, said: Extensions, prompt: RenderedPrompt | None) -> Call:
-    """Return the call as the body wants it under `parley`."""
-    return replace(
-        call,
-        prompt=PromptUsed(prompt.name, prompt.version, prompt.cache) if prompt else None,
-        cache=said.cache.wish() if said.cache else call.cache,
-        tags=call.tags if said.tags is None else said.unique_tags,
-        task=said.task or "",
-        routing=said.routing.wish() if said.routing else call.routing,
-    )
 
 
 async def _answer_embeddings(body: bytes, call: Call) -> bytes:

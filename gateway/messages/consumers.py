@@ -10,15 +10,13 @@ from accounts import keys
 from core import request_id
 from core.errors import AppError
 from gateway import extensions
-from gateway.answer_headers import about, cost
-from gateway.calls import begun, call_of, first
+from gateway.calls import begun, call_of, relay, send_whole
 from gateway.errors import Headers, UnknownAddress, UnsupportedParameter
 from gateway.http import ApiConsumer
 from gateway.messages import answer, conversion, errors, events, wire
 from gateway.messages.events import EventEncoder
-from gateway.pacing import paced
 from llm import service
-from llm.types import Delta, Event, Finished
+from llm.types import Event
 
 
 class AnthropicConsumer(ApiConsumer):
@@ -68,35 +66,19 @@ class Messages(AnthropicConsumer):
     async def handle(self, body: bytes) -> None:
         self.refuse_headers()
         asked = wire.parse(body)
-        said = asked.parley or extensions.NONE
-        prompt = await extensions.prompt_for(said, self.principal)
-        request = conversion.chat_request(asked, self.header(b"anthropic-beta"), prompt)
-        async with aclosing(service.stream(request, call_of(self, said, prompt))) as answered:
+        request = conversion.chat_request(asked, self.header(b"anthropic-beta"))
+        call = call_of(self, asked.parley)
+        request, call = await extensions.applied(asked.parley, request, call)
+        async with aclosing(service.stream(request, call)) as answered:
             if asked.stream:
                 await self._stream(answered)
             else:
-                await self._whole(answered)
+                await send_whole(self, answered, answer.whole)
 
     async def _stream(self, answered: AsyncGenerator[Event, None]) -> None:
-        """Send events as they come. Whatever fails from here on ends in an error event."""
         encoder = EventEncoder(await begun(self, answered))
         await self.send_body(encoder.start(), more_body=True)
-        async with aclosing(paced(answered)) as paced_events:
-            async for event in paced_events:
-                if isinstance(event, Delta) and (told := encoder.delta(event)):
-                    await self.send_body(told, more_body=True)
-                elif isinstance(event, Finished):
-                    await self.send_body(encoder.finish(event))
-
-    async def _whole(self, answered: AsyncGenerator[Event, None]) -> None:
-        started = await first(answered)
-        deltas: list[Delta] = []
-        async for event in answered:
-            if isinstance(event, Delta):
-                deltas.append(event)
-            elif isinstance(event, Finished):
-                body = answer.whole(started, deltas, event)
-                await self.send_json(body, *about(started), *cost(event))
+        await relay(self, answered, encoder)
 
 
 class TokenCount(AnthropicConsumer):

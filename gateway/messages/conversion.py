@@ -35,7 +35,6 @@ from llm.types import (
     Tool,
     ToolCall,
 )
-from prompts.services import RenderedPrompt
 
 Shown = TextBlock | ImageBlock | DocumentBlock
 
@@ -46,21 +45,14 @@ ENABLED = "enabled"
 _encode = msgspec.json.Encoder().encode
 
 
-def chat_request(
-    asked: Asked, beta_header: str = "", prompt: RenderedPrompt | None = None
-) -> ChatRequest:
-    """Return the request as the layers below know it; raise `InvalidRequest` by the field.
-
-    The prompt's words come first, and its settings hold where the caller says nothing.
-    """
+def chat_request(asked: Asked, beta_header: str = "") -> ChatRequest:
+    """Return the request as the layers below know it; raise `InvalidRequest` by the field."""
     named = betas.wanted(beta_header, asked)
-    question = counted(asked)
     return msgspec.structs.replace(
-        question,
-        messages=(*(prompt.messages if prompt else ()), *question.messages),
+        counted(asked),
         stream=bool(asked.stream),
         max_tokens=asked.max_tokens,
-        temperature=_temperature(asked, prompt),
+        temperature=asked.temperature,
         top_p=asked.top_p,
         stop=asked.stop_sequences or (),
         extra=_extra(asked),
@@ -78,12 +70,6 @@ def counted(question: Question) -> ChatRequest:
         tool_choice=_tool_choice(question) if question.tools else None,
         response_format=_response_format(question.schema),
     )
-
-
-def _temperature(asked: Asked, prompt: RenderedPrompt | None) -> float | None:
-    if asked.temperature is None and prompt is not None:
-        return prompt.settings.temperature
-    return asked.temperature
 
 
 def _extra(asked: Asked) -> dict[str, Any]:

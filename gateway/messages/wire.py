@@ -12,9 +12,7 @@ from gateway.errors import UnsupportedParameter
 from gateway.extensions import Extensions
 from gateway.messages.blocks import TAKEN, CacheControl, InputMessage, TextBlock
 from gateway.validation import decode
-
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+from gateway.wire import Name, Positive
 
 # Anthropic knows them; here they would be without effect, or priced wrongly.
 UNSUPPORTED = {
@@ -137,7 +135,7 @@ _tool = msgspec.json.Decoder(CustomTool)
 def parse(body: bytes) -> Asked:
     """Return the request in `body`, or raise an error that names the field."""
     asked = _checked(_read(_asked, body))
-    extensions.check(asked.parley or extensions.NONE)
+    extensions.check(asked.parley)
     return asked
 
 

@@ -1,21 +1,20 @@
 """`POST /v1/responses`: OpenAI's Responses API on every model; nothing of a response is kept."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from core.errors import AppError, own
 from gateway import extensions
-from gateway.answer_headers import about, cost
-from gateway.calls import begun, call_of, first
+from gateway.calls import begun, call_of, relay, send_whole
 from gateway.http import ApiConsumer
-from gateway.pacing import paced
 from gateway.responses import answer, conversion, events, logprobs, tools, wire
 from gateway.responses.events import EventEncoder
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse
 from gateway.responses.writing import Output
 from llm import service
-from llm.types import Delta, Event, Finished
+from llm.types import Delta, Event, Finished, Started
 
 # Fields that the layers below know by their names in chat completions.
 NAMES = {
@@ -39,12 +38,13 @@ class Responses(ApiConsumer):
     async def handle(self, body: bytes) -> None:
         asked = wire.parse(body)
         functions = tools.functions_of(asked.tools)
-        said = asked.parley or extensions.NONE
-        prompt = await extensions.prompt_for(said, self.principal)
-        request = conversion.request_of(asked, functions, prompt)
-        async with aclosing(service.stream(request, call_of(self, said, prompt))) as answering:
-            tell = self._stream if asked.stream else self._whole
-            await tell(answering, asked, functions)
+        request, call = conversion.request_of(asked, functions), call_of(self, asked.parley)
+        request, call = await extensions.applied(asked.parley, request, call)
+        async with aclosing(service.stream(request, call)) as answering:
+            if asked.stream:
+                await self._stream(answering, asked, functions)
+            else:
+                await send_whole(self, answering, partial(_whole, asked, functions))
 
     def error_body(self, error: AppError) -> bytes:
         return super().error_body(_renamed(error))
@@ -60,35 +60,27 @@ class Responses(ApiConsumer):
         asked: CreateResponse,
         functions: tuple[FunctionTool, ...],
     ) -> None:
-        """Send events as they come. Whatever fails from here on ends in a failed response."""
         started = await begun(self, answering)
         response = answer.begun(asked, functions, started)
         encoder = EventEncoder(started, response, wants_logprobs=asked.wants_logprobs)
         self._encoder = encoder
         await self.send_body(encoder.begin(), more_body=True)
-        async with aclosing(paced(answering)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Delta) and (told := encoder.delta(piece)):
-                    await self.send_body(told, more_body=True)
-                elif isinstance(piece, Finished):
-                    await self.send_body(encoder.finish(piece))
+        await relay(self, answering, encoder)
 
-    async def _whole(
-        self,
-        answering: AsyncGenerator[Event, None],
-        asked: CreateResponse,
-        functions: tuple[FunctionTool, ...],
-    ) -> None:
-        started = await first(answering)
-        response = answer.begun(asked, functions, started)
-        output = Output(started.usage_id.hex)
-        async for piece in answering:
-            if isinstance(piece, Delta):
-                output.add(piece, logprobs.read(piece.raw) if asked.wants_logprobs else [])
-            elif isinstance(piece, Finished):
-                events.close(response, output, started, piece)
-                headers = [*about(started), *cost(piece)]
-                await self.send_json(answer.body(response), *headers)
+
+def _whole(
+    asked: CreateResponse,
+    functions: tuple[FunctionTool, ...],
+    started: Started,
+    deltas: Sequence[Delta],
+    finished: Finished,
+) -> bytes:
+    response = answer.begun(asked, functions, started)
+    output = Output(started.usage_id.hex)
+    for delta in deltas:
+        output.add(delta, logprobs.read(delta.raw) if asked.wants_logprobs else [])
+    events.close(response, output, started, finished)
+    return answer.body(response)
 
 
 def _renamed(error: AppError) -> AppError:

@@ -7,9 +7,8 @@ import msgspec
 from gateway.responses import items, tools
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, JsonObject, JsonSchema, Reasoning, Text
-from gateway.wire import NO_SETTINGS
+from gateway.wire import as_known
 from llm.types import ChatRequest
-from prompts.services import RenderedPrompt
 
 # Passed on as they are to vendors that speak OpenAI's API; chat completions have the same names.
 SAME = (
@@ -18,25 +17,15 @@ SAME = (
 )
 
 
-def request_of(
-    asked: CreateResponse,
-    functions: tuple[FunctionTool, ...],
-    prompt: RenderedPrompt | None = None,
-) -> ChatRequest:
-    """Return the request, or raise an error that names the field.
-
-    The prompt's words come first, and its settings hold where the caller says nothing.
-    """
+def request_of(asked: CreateResponse, functions: tuple[FunctionTool, ...]) -> ChatRequest:
+    """Return the request, or raise an error that names the field."""
     offered, choice = tools.offered(functions, asked.tool_choice)
-    said = items.messages_of(asked.instructions, asked.input)
-    defaults = prompt.settings if prompt else NO_SETTINGS
-    temperature = asked.temperature
     return ChatRequest(
         model=asked.model,
-        messages=(*(prompt.messages if prompt else ()), *said),
+        messages=items.messages_of(asked.instructions, asked.input),
         stream=bool(asked.stream),
-        max_tokens=asked.max_output_tokens or defaults.max_tokens,
-        temperature=defaults.temperature if temperature is None else temperature,
+        max_tokens=asked.max_output_tokens,
+        temperature=asked.temperature,
         top_p=asked.top_p,
         tools=offered,
         tool_choice=choice if offered else None,
@@ -65,8 +54,8 @@ def _extra(asked: CreateResponse) -> dict[str, Any]:
     fields = {name: msgspec.to_builtins(getattr(asked, name)) for name in SAME}
     fields["reasoning_effort"] = (asked.reasoning or Reasoning()).effort
     fields["verbosity"] = (asked.text or Text()).verbosity
-    # "fast" is OpenAI's newer name of "priority", which servers know less.
-    fields["service_tier"] = "priority" if asked.service_tier == "fast" else asked.service_tier
+    if asked.service_tier is not None:
+        fields["service_tier"] = as_known(asked.service_tier)
     if asked.wants_logprobs:
         fields |= {"logprobs": True, "top_logprobs": asked.top_logprobs}
     return {name: value for name, value in fields.items() if value is not None}

@@ -11,7 +11,7 @@ from gateway.errors import UnsupportedParameter
 from gateway.extensions import Extensions
 from gateway.responses.tools import FunctionTool
 from gateway.validation import decode
-from gateway.wire import Name, Positive
+from gateway.wire import Name, Positive, ServiceTier
 
 # OpenAI knows them; what to do instead. `null` is as good as absent.
 UNSUPPORTED = {
@@ -111,7 +111,7 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prompt_cache_key: str | None = None
     prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: str | None = None
-    service_tier: Literal["auto", "default", "flex", "priority", "fast", "scale"] | None = None
+    service_tier: ServiceTier | None = None
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = None  # true is what OpenAI takes for granted; here nothing is kept
     # Only to be refused, each with what to do instead.
@@ -137,7 +137,7 @@ def parse(body: bytes) -> CreateResponse:
     """Return the request in `body`, or raise an error that names the field."""
     asked = decode(_decoder, body)
     _check(asked)
-    extensions.check(asked.parley or extensions.NONE)
+    extensions.check(asked.parley)
     if asked.input is None and not (asked.parley and asked.parley.prompt):
         raise InvalidRequest("`input` is missing.", param="input")
     return asked
