@@ -3,11 +3,11 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from core.errors import InvalidRequest
 from gateway import extensions
-from gateway.errors import UnsupportedParameter
+from gateway.errors import UnknownParameter, UnsupportedParameter
 from gateway.extensions import Extensions
 from gateway.validation import decode
 from llm.types import ChatRequest, Message, Tool
@@ -150,6 +150,7 @@ def _check(completion: Completion) -> None:
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
     extensions.check(completion.parley)
+    _check_own(completion)
     if not completion.messages and not (completion.parley and completion.parley.prompt):
         raise InvalidRequest("`messages` is missing or empty.", param="messages")
     for index, message in enumerate(completion.messages or ()):
@@ -160,3 +161,16 @@ def _check(completion: Completion) -> None:
         if message.content is None and not is_answer:
             param = f"messages[{index}].content"
             raise InvalidRequest(f"`{param}` is missing.", param=param)
+
+
+def _check_own(completion: Completion) -> None:
+    """Refuse fields of ours, which only the layers below may fill.
+
+    What they hold goes to Anthropic as it is: tools that nobody could price, for example.
+    """
+    tools, messages = completion.tools or (), completion.messages or ()
+    places = [f"tools[{at}]" for at, tool in enumerate(tools) if tool.anthropic is not UNSET]
+    places += [f"messages[{at}]" for at, one in enumerate(messages) if one.anthropic is not None]
+    if places:
+        param = f"{places[0]}.anthropic"
+        raise UnknownParameter(f"There is no parameter `{param}`.", param=param)

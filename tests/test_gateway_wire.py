@@ -10,6 +10,7 @@ from gateway import wire
 from llm.types import Message
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
+TOOL = {"type": "function", "function": {"name": "now"}}
 
 
 def parse(**parameters: Any) -> wire.Completion:
@@ -113,6 +114,16 @@ def test_a_wrong_field_is_named(parameters: dict[str, Any], param: str) -> None:
         ({"n": 2}, "unsupported_parameter", "n"),
         ({"functions": []}, "unsupported_parameter", "functions"),
         ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
+        (
+            {"tools": [{**TOOL, "anthropic": {"type": "web_search_20250305"}}]},
+            "unknown_parameter",
+            "tools[0].anthropic",
+        ),
+        (
+            {"messages": [{**MESSAGES[0], "anthropic": {"thoughts": [{"hidden": "x"}]}}]},
+            "unknown_parameter",
+            "messages[0].anthropic",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
