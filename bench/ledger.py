@@ -90,7 +90,7 @@ async def _arrivals(
     from billing import ledger  # noqa: PLC0415
 
     async def call() -> tuple[float, float]:
-        made, settlement = _call(organization_id)
+        made, settlement = _call(organization_id, seconds=vendor)
         held = await _seconds(ledger.hold(made)) if books else 0.0
         await asyncio.sleep(vendor)
         settled = await _seconds(ledger.settle(settlement)) if books else 0.0
@@ -150,7 +150,7 @@ async def _calls(organization_id: int, *, callers: int, each: int) -> None:
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-def _call(organization_id: int) -> "tuple[Attempt, Settlement]":
+def _call(organization_id: int, seconds: float = 0.002) -> "tuple[Attempt, Settlement]":
     """Return an ordinary call as the ledger is told of it, before and after."""
     from accounts.principal import Principal  # noqa: PLC0415
     from billing.entries import Attempt, Settlement  # noqa: PLC0415
@@ -178,7 +178,7 @@ def _call(organization_id: int) -> "tuple[Attempt, Settlement]":
         is_estimated=False,
         cost_usd=Decimal("0.00006"),
         ttft_ms=1,
-        duration_ms=2,
+        duration_ms=round(seconds * 1000),
         model_served=installation.MODEL,
         finish_reason="stop",
     )

@@ -5,6 +5,7 @@ goes well (`billing.ledger_line`), else by a thread that may wait (`billing.ledg
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ from billing.ledger_again import OpenCalls
 from billing.ledger_line import Line
 from billing.models import Outcome
 from billing.opening import PeriodsMissing
+from billing.pace import Pace
 from core.batching import Batcher
 from core.errors import DependencyDown
 from core.loop_local import LoopLocal
@@ -66,6 +68,8 @@ async def settle(settlement: Settlement) -> None:
     Raises `DependencyDown` when PostgreSQL stays away for `PATIENCE`; it is then settled later, as
     it is when the caller is cancelled.
     """
+    if settlement.duration_ms is not None:
+        _pace.took(settlement.duration_ms / 1000)
     try:
         await _batchers.get().submit(Settle(settlement))
     except asyncio.CancelledError:
@@ -103,6 +107,7 @@ def close() -> None:
 
 async def _write(entries: Sequence[Entry]) -> Results:
     """Book a batch; what the line cannot do is done again by the thread, and booked once."""
+    _pace.booked(len(entries), time.monotonic())
     line, calls = _lines.get(), _open_calls.get()
     may_be_written = False
     if line.is_open:
@@ -124,8 +129,9 @@ async def _write(entries: Sequence[Entry]) -> Results:
 
 
 _open_calls: LoopLocal[OpenCalls] = LoopLocal(OpenCalls)
+_pace = Pace()
 _lines: LoopLocal[Line] = LoopLocal(Line)
-_batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write))
+_batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write, pause=_pace.pause))
 
 
 async def _release(held: "asyncio.Future[None]", settlement: Settlement) -> None:

@@ -13,8 +13,9 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """Hand concurrent items to `handle` in one batch; each caller gets its own result or error.
 
-    An item alone is handled at once. Items that arrive while a batch runs wait and form the next
-    one. `handle` returns a result or an exception per item, in order; what it raises, all get.
+    A batch begins after the seconds that `pause` returns, or at once. Items that arrive while one
+    runs form the next. `handle` returns a result or an exception per item, in order; what it
+    raises, all get.
     One batcher serves one event loop.
     """
 
@@ -23,9 +24,11 @@ class Batcher(Generic[Item, Result]):
         handle: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
         *,
         max_size: int = 500,
+        pause: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._handle = handle
         self._max_size = max_size
+        self._pause = pause
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._runner: asyncio.Task[None] | None = None
 
@@ -49,8 +52,8 @@ class Batcher(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                # One turn of the loop lets callers that are ready now join this batch.
-                await asyncio.sleep(0)
+                # One turn of the loop, at least, lets callers that are ready now join this batch.
+                await asyncio.sleep(self._pause())
                 batch = self._waiting[: self._max_size]
                 del self._waiting[: self._max_size]
                 await self._handle_batch(batch)

@@ -149,3 +149,22 @@ async def test_what_all_get_is_an_error_of_their_own_for_each() -> None:
 
     assert [str(error) for error in errors] == ["all"] * 3
     assert len({id(error) for error in errors}) == 3
+
+
+async def test_items_gather_for_as_long_as_the_pause_says() -> None:
+    recorder = Recorder()
+    asked = 0
+
+    def pause() -> float:
+        nonlocal asked
+        asked += 1
+        return 0.2 if asked == 1 else 0.0
+
+    batcher = Batcher(recorder.handle, pause=pause)
+    first = asyncio.create_task(batcher.submit("a"))
+    await settle_down()
+    later = asyncio.create_task(batcher.submit("b"))
+
+    assert [await first, await later] == ["A", "B"]
+    assert recorder.batches == [["a", "b"]]
+    assert asked == 1
