@@ -1,0 +1,1 @@
+"""Schemathesis against a running Parley: `make test-schema`."""

@@ -1,0 +1,102 @@
+"""`make test-schema`: Schemathesis asks every address of the OpenAPI document, as two people.
+
+It runs with all of its checks and with those of `hooks.py`, once with keys and once with sessions.
+`EXAMPLES=500 make test-schema` looks longer; what it says is also in `.data/schemathesis/`.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests.schema.people import World
+from tests.servers import running_server
+from tests.vendor import FakeVendor
+
+pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
+
+HERE = Path(__file__).parent
+PROGRAM = settings.BASE_DIR / ".venv-clients" / "bin" / "schemathesis"
+REPORTS = settings.BASE_DIR / ".data" / "schemathesis"
+PATIENCE = 6 * 3600.0  # seconds; a long run is asked for by hand
+EXAMPLES = os.environ.get("EXAMPLES", "8")  # of each operation; its coverage phase has its own
+SEED = 20261121
+BOUNDS = (
+    *("PARLEY_REST_PER_MINUTE", "PARLEY_REST_ANONYMOUS_PER_MINUTE"),
+    *("PARLEY_WRONG_KEYS_PER_MINUTE", "PARLEY_MESSAGES_PER_MINUTE"),
+)
+UNBOUNDED = dict.fromkeys(BOUNDS, "0")
+# What is asked with which credentials. A session opens nothing below /v1, and a key no keys.
+PARTS = {
+    "keys": ["--exclude-path-regex", "^/api/keys/"],
+    "sessions": ["--include-path-regex", "^/api/"],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_document_says_what_is_so(part: str, vendor: FakeVendor, tmp_path: Path) -> None:
+    world = World(vendor)
+
+    with running_server(env=UNBOUNDED) as server:
+        world.use(server.url)
+        who = tmp_path / "who.json"
+        who.write_text(json.dumps({"auth": world.credentials(part)}))
+        configuration = tmp_path / "schemathesis.toml"
+        configuration.write_text(_configuration(who, world.known()))
+        ran = _run(server.url, configuration, PARTS[part])
+
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    (REPORTS / f"{part}.txt").write_text(ran.stdout)
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+
+
+def _run(url: str, configuration: Path, selected: list[str]) -> "subprocess.CompletedProcess[str]":
+    command = [
+        *(str(PROGRAM), "--config-file", str(configuration), "run", f"{url}/api/schema/"),
+        *("--checks", "all", "--max-examples", EXAMPLES, "--seed", str(SEED), *selected),
+    ]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=configuration.parent,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(configuration.parent),
+            "PYTHONPATH": str(HERE),
+            "SCHEMATHESIS_HOOKS": "hooks",
+            "PARLEY_WHO": str(configuration.parent / "who.json"),
+            "PARLEY_RULES": str(REPORTS / "rules.txt"),
+        },
+        check=False,
+    )
+
+
+def _configuration(who: Path, known: Mapping[str, Mapping[str, list[Any]]]) -> str:
+    """Return Schemathesis' settings: who asks, and which ids there are to ask for."""
+    lines = [
+        "continue-on-failure = true",
+        'suppress-health-check = ["all"]',
+        "[auth.wfc]",
+        f"path = {json.dumps(str(who))}",
+        'user = "alice"',
+        'peers = ["alice", "foreigner"]',
+    ]
+    for number, (path, parameters) in enumerate(known.items()):
+        for name, values in parameters.items():
+            title = f"{name}-{number}"
+            lines += [
+                f"[dictionaries.{title}]",
+                f"values = {json.dumps(values)}",
+                "[[operations]]",
+                f"include-path-regex = {json.dumps(f'^{path}')}",
+                "[operations.parameters]",
+                f'"path.{name}" = {{ dictionary = "{title}", probability = 0.6 }}',
+            ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,153 @@
+"""Who asks, and what is theirs."""
+
+from typing import Any
+
+import httpx2
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts import keys
+from accounts.models import Membership, Organization, Role, Scope, User
+from accounts.services import principal_for
+from billing.models import Budget, UsageRecord
+from chat import services
+from config import demo
+from llm.models import SemanticHit
+from tests.batch_support import jsonl, line
+from tests.chat_support import question
+from tests.vendor import FakeVendor
+
+MODEL = "test-model"
+HOW_MANY = 4  # of each, because some requests end what they are about
+
+
+class World:
+    """A demo in which everything is Alice's.
+
+    The foreigner owns another organization, and is staff who may write prompts; the colleague is in
+    Alice's own organization.
+    """
+
+    def __init__(self, vendor: FakeVendor) -> None:
+        vendor.serve(MODEL)
+        self.demo = demo.seed()
+        self.organization = self.demo.organization
+        self.alice = User.objects.get(username=self.demo.staff_username)
+        # Its limit may be made anything, and then nobody would be answered any more.
+        Budget.objects.all().delete()
+        other = Organization.objects.create(name="Other", slug="other")
+        self.elsewhere = Organization.objects.create(name="Elsewhere", slug="elsewhere")
+        self.people = {
+            "alice": (self.alice, self.organization),
+            "foreigner": (_person("foreigner", other, Role.OWNER), other),
+            "colleague": (_person("colleague", self.organization, Role.MEMBER), self.organization),
+        }
+        self.people["foreigner"][0].user_permissions.set(
+            Permission.objects.filter(codename__in=["add_promptversion", "change_promptlabel"])
+        )
+        self.secrets = {
+            name: keys.create(
+                organization=organization, name=name, user=user, scopes=list(Scope.values)
+            )[1]
+            for name, (user, organization) in self.people.items()
+        }
+        self.files: list[str] = []
+        self.batches: list[str] = []
+
+    def use(self, url: str) -> None:
+        """Have Alice make something of every kind."""
+        headers = {"Authorization": f"Bearer {self.secrets['alice']}"}
+        with httpx2.Client(base_url=url, headers=headers, timeout=60) as http:
+            for _ in range(HOW_MANY):
+                self.files.append(_made(http.post("/v1/files", **_upload())))
+                spent = _made(http.post("/v1/files", **_upload()))
+                self.batches.append(_made(http.post("/v1/batches", json=_batch(spent))))
+            http.post("/v1/chat/completions", json=line(1, model=MODEL)["body"]).raise_for_status()
+        for number in range(HOW_MANY):
+            Budget.objects.create(organization=self.elsewhere, name=f"Hers {number}", limit_usd=5)
+            keys.create(organization=self.organization, name=f"spare {number}", user=self.alice)
+        self.conversation = services.start_conversation(
+            principal=principal_for(self.alice), question=question("Hello", model=MODEL)
+        ).conversation
+        self.hit = self._hit()
+
+    def credentials(self, part: str) -> list[dict[str, Any]]:
+        """Return what each of them sends with a request."""
+        found = _keys(self.secrets) if part == "keys" else _sessions(self.people)
+        return [
+            {
+                "name": name,
+                "fixedHeaders": [{"name": key, "value": text} for key, text in headers.items()],
+            }
+            for name, headers in found.items()
+        ]
+
+    def known(self) -> dict[str, dict[str, list[Any]]]:
+        """Return the ids of what is Alice's, by where they stand in addresses."""
+        spare = self.alice.api_keys.filter(name__startswith="spare")
+        return {
+            "/api/keys/": {"id": [key.pk for key in spare]},
+            "/api/budgets/": {"id": [budget.pk for budget in Budget.objects.all()]},
+            "/api/conversations/": {"id": [str(self.conversation)]},
+            "/api/prompts/": {"name": ["chat-system"]},
+            "/api/prompts/.*/labels/": {"label": ["production", "staging"]},
+            "/api/prompts/.*/versions/.": {"number": [1]},
+            "/v1/models/": {"model": [MODEL]},
+            "/v1/files/": {"file_id": self.files},
+            "/v1/batches/": {"batch_id": self.batches},
+        }
+
+    def _hit(self) -> SemanticHit:
+        record = UsageRecord.objects.filter(user_id=self.alice.pk).earliest("started_at")
+        return SemanticHit.objects.create(
+            usage_id=record.pk,
+            organization=self.organization,
+            prompt_name="chat-system",
+            prompt_version=1,
+            alias=MODEL,
+            embedding_model="e",
+            similarity=0.95,
+            threshold=0.9,
+        )
+
+
+def _person(name: str, organization: Organization, role: Role) -> User:
+    person = User.objects.create_user(name, is_staff=name == "foreigner")
+    Membership.objects.create(organization=organization, user=person, role=role)
+    return person
+
+
+def _keys(secrets: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {name: {"Authorization": f"Bearer {secret}"} for name, secret in secrets.items()}
+
+
+def _sessions(people: dict[str, tuple[User, Organization]]) -> dict[str, dict[str, str]]:
+    found = {}
+    for name, (user, _) in people.items():
+        browser = Client()
+        browser.force_login(user)
+        browser.get("/accounts/password/")  # a page with a form gives the other half
+        cookies = {one: browser.cookies[one].value for one in ("sessionid", "csrftoken")}
+        found[name] = {
+            "Cookie": "; ".join(f"{one}={value}" for one, value in cookies.items()),
+            "X-CSRFToken": cookies["csrftoken"],
+        }
+    return found
+
+
+def _upload() -> dict[str, Any]:
+    file = ("requests.jsonl", jsonl(line(1, model=MODEL)))
+    return {"files": {"file": file}, "data": {"purpose": "batch"}}
+
+
+def _batch(file: str) -> dict[str, str]:
+    return {
+        "input_file_id": file,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    }
+
+
+def _made(response: httpx2.Response) -> str:
+    response.raise_for_status()
+    return str(response.json()["id"])
