@@ -14,6 +14,7 @@ from accounts.models import Organization, User
 from accounts.principal import Principal
 from gateway.batches import leases, outputs, programs, services, validation
 from gateway.batches.lines import Result
+from gateway.batches.programs import TooManyBatches
 from gateway.batches.services import BatchNotReady
 from gateway.batches.wire import BatchRequest, shown
 from gateway.files import services as files
@@ -218,3 +219,16 @@ def test_staff_see_a_programs_batch(asker: Principal, client: Client) -> None:
 
     assert Batch.objects.get().state == BatchState.CANCELLING
     files.delete(File.objects.get())
+
+
+def test_an_organization_has_only_so_many_batches_at_once(
+    asker: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "MOST_UNFINISHED", 1)
+    first = make(asker, line(1))
+
+    with pytest.raises(TooManyBatches):
+        make(asker, line(1))
+
+    Batch.objects.filter(pk=first.pk).update(state=BatchState.FINISHED)
+    assert make(asker, line(1))

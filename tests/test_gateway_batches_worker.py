@@ -176,6 +176,25 @@ def test_only_one_worker_has_a_batch(acme: Organization) -> None:
     assert leases.renew(batch, theirs)
 
 
+async def test_the_many_batches_of_one_organization_let_anothers_through(
+    acme: Organization, vendor: FakeVendor
+) -> None:
+    await vendor.aserve(MODEL)
+    gate = Gate()
+    vendor.script(Answer(gate=gate))
+    many = [await amake(acme, 1) for _ in range(work.MOST_OF_ONE + 1)]
+    other = await Organization.objects.acreate(name="Other", slug="other")
+    theirs = await amake(other, 1)
+
+    async with worker():
+        await until(lambda: is_in(theirs, BatchState.RUNNING))
+        last = await state_of(many[-1])
+        gate.open()
+        await until(lambda: is_in(many[-1], BatchState.FINISHED))
+
+    assert last == BatchState.WAITING
+
+
 def test_nobody_asks_for_those_who_may_not(acme: Organization) -> None:
     ada = User.objects.create_user("ada")
     Membership.objects.create(user=ada, organization=acme)

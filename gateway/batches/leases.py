@@ -4,7 +4,7 @@ A worker holds a batch by a lease that it renews; when it dies, the lease runs o
 on. Whoever is not the holder any more writes nothing but results that are missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,8 +21,11 @@ from gateway.models import ASKING, WRITING, Batch, BatchLine, BatchState
 PAGE = 20  # lines read at once; one may be as large as a body of the API
 
 
-def claim(holder: UUID) -> Batch | None:
-    """Make `holder` the worker of the oldest batch that nobody works at; `None`: there is none."""
+def claim(holder: UUID, *, without: Collection[int] = ()) -> Batch | None:
+    """Make `holder` the worker of the oldest batch that nobody works at; `None`: there is none.
+
+    Those of the organizations in `without` are left to others.
+    """
     with translate_outage(), transaction.atomic():
         found = (
             Batch.objects.select_for_update(skip_locked=True, of=("self",))
@@ -30,6 +33,7 @@ def claim(holder: UUID) -> Batch | None:
             .unfinished()
             .free()
             .due()
+            .exclude(organization__in=without)
             .order_by("created_at", "pk")
             .first()
         )

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.principal import Principal
 from core.database import translate_outage
-from core.errors import InvalidRequest, NotFound
+from core.errors import AppError, InvalidRequest, NotFound
 from gateway import paging, public_ids
 from gateway.batches import services
 from gateway.batches.services import WINDOW
@@ -18,6 +18,14 @@ from gateway.models import Batch, BatchState, FilePurpose
 from gateway.paging import Page
 
 LONGEST_NAME = 100
+MOST_UNFINISHED = 100  # of an organization
+
+
+class TooManyBatches(AppError):
+    """The organization has as many batches at work as it may."""
+
+    code = "too_many_batches"
+    http_status = 429
 
 
 def create(asked: BatchRequest, principal: Principal, tags: Sequence[str]) -> Any:
@@ -32,6 +40,7 @@ def create(asked: BatchRequest, principal: Principal, tags: Sequence[str]) -> An
                 f"The file's purpose is `{file.purpose}`; `{FilePurpose.BATCH}` is needed.",
                 param="input_file_id",
             )
+        _check_count(principal)
         batch = Batch.objects.create(
             name=file.name[:LONGEST_NAME],
             organization_id=principal.organization_id,
@@ -75,3 +84,12 @@ def cancel(text: str, principal: Principal) -> Any:
         with translate_outage():
             services.cancel(batch)
     return find(text, principal)
+
+
+def _check_count(principal: Principal) -> None:
+    mine = Batch.objects.of_api().filter(organization_id=principal.organization_id)
+    if mine.unfinished().count() >= MOST_UNFINISHED:
+        raise TooManyBatches(
+            f"Your organization has {MOST_UNFINISHED} batches that have not ended: "
+            "wait for some, or cancel them."
+        )

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 from uuid import UUID
@@ -23,7 +24,8 @@ from llm.types import Call
 
 logger = structlog.get_logger(__name__)
 
-MOST_BATCHES = 4  # at once: a short one does not wait for a long one
+MOST_BATCHES = 8  # at once
+MOST_OF_ONE = 4  # organization: a short one does not wait for a long one, nor for another's many
 PAUSE = 1.0  # seconds between two looks for work; a cancelled batch is noticed as soon
 
 Given = ParamSpec("Given")
@@ -32,12 +34,13 @@ Found = TypeVar("Found")
 
 async def work(stop: asyncio.Event) -> None:
     """Run batches as they come; when told to stop, leave them to another worker."""
-    running: set[asyncio.Task[None]] = set()
+    running: dict[asyncio.Task[None], int] = {}  # for which organization
     try:
         while not stop.is_set():
-            running = {task for task in running if not task.done()}
-            if len(running) < MOST_BATCHES and (claimed := await _claim()) is not None:
-                running.add(asyncio.create_task(_run(*claimed)))
+            running = {task: owner for task, owner in running.items() if not task.done()}
+            full = [one for one, count in Counter(running.values()).items() if count >= MOST_OF_ONE]
+            if len(running) < MOST_BATCHES and (claimed := await _claim(full)) is not None:
+                running[asyncio.create_task(_run(*claimed))] = claimed[0].organization_id
                 continue
             await _sleep(stop)
     finally:
@@ -135,10 +138,10 @@ async def _todo(batch: Batch) -> AsyncGenerator[BatchLine, None]:
             last = line.number
 
 
-async def _claim() -> tuple[Batch, UUID] | None:
+async def _claim(without: Collection[int]) -> tuple[Batch, UUID] | None:
     holder = new_id()
     try:
-        batch = await _in_thread(leases.claim, holder)
+        batch = await _in_thread(leases.claim, holder, without=without)
     except DependencyDown:
         return None
     except Exception:  # the edge: the worker looks again
