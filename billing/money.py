@@ -33,7 +33,12 @@ class UsdField(DecimalField):
 
 def shortest(amount: Decimal) -> Decimal:
     """Return the amount without the zeros that a database adds."""
-    return Decimal(f"{amount.normalize():f}")
+    return Decimal(exactly(amount))
+
+
+def exactly(amount: Decimal) -> str:
+    """Return an amount for programs: every digit that counts, and no exponent."""
+    return f"{amount.normalize():f}"
 
 
 def as_text(amount: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:

@@ -1,5 +1,6 @@
 """What the headers of an answer say: who answered, from where, at what cost, what is left."""
 
+from billing.money import exactly
 from gateway import rate_limits
 from gateway.errors import Headers
 from llm.types import Finished, Started
@@ -39,4 +40,4 @@ def cost(finished: Finished) -> Headers:
     """Return nothing for a model without a price: unknown is not 0."""
     if finished.cost_usd is None:
         return []
-    return [(b"x-parley-cost-usd", f"{finished.cost_usd.normalize():f}".encode())]
+    return [(b"x-parley-cost-usd", exactly(finished.cost_usd).encode())]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from billing.money import exactly
 from billing.pricing import TokenUsage
 from core.errors import AppError
 from gateway import errors
@@ -176,15 +177,9 @@ class ChunkEncoder:
 
     def _last(self, finished: Finished) -> bytes:
         """Return the event without choices: what was used, by whom and at what cost."""
-        head, started, cost = self._head, self._started, finished.cost_usd
-        settled = Settled(
-            usage_id=str(started.usage_id),
-            provider=started.provider,
-            model=started.model,
-            cost_usd=None if cost is None else f"{cost.normalize():f}",
-        )
-        usage = _usage(finished.usage)
-        return event(LastChunk(head.id, head.created, head.model, [], usage, settled))
+        head, usage = self._head, _usage(finished.usage)
+        said = settled(self._started, finished)
+        return event(LastChunk(head.id, head.created, head.model, [], usage, said))
 
     def _role(self) -> bytes:
         if self._has_role:
@@ -236,6 +231,17 @@ def _with_usage(raw: bytes, usage: TokenUsage) -> bytes | None:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return _encode({**fields, "usage": _usage(usage)})
+
+
+def settled(started: Started, finished: Finished) -> Settled:
+    """Return who answered, and at what cost."""
+    cost = finished.cost_usd
+    return Settled(
+        usage_id=str(started.usage_id),
+        provider=started.provider,
+        model=started.model,
+        cost_usd=None if cost is None else exactly(cost),
+    )
 
 
 def model(offer: ModelOffer) -> Model:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Self
 
 
 class KeepAlive:
@@ -20,14 +19,6 @@ class KeepAlive:
         self._timer: asyncio.TimerHandle | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._is_over = False
-
-    async def __aenter__(self) -> Self:
-        self.begin()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.end()
-        await self.silence()
 
     def begin(self) -> None:
         """Watch from now on."""

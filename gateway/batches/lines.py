@@ -10,13 +10,12 @@ from msgspec import Meta, Raw, Struct
 from core.errors import AppError, InvalidRequest
 from gateway import errors
 from gateway.batches import endpoints
-from gateway.models import Endpoint
+from gateway.models import OK, Endpoint
+from gateway.validation import BYTE_ORDER_MARK
 
 LONGEST_ID = 200  # characters
 AROUND = 2_000  # bytes of a line beside the body
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BEGINNING = b'{"id":"batch_req_'  # of every result
-OK = 200
 
 CustomId = Annotated[
     str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f]*\Z")

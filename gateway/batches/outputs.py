@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.database import translate_outage
+from gateway import public_ids
 from gateway.batches import lines
 from gateway.models import OK, Batch, BatchLine, BatchState, File, FilePurpose
 
@@ -71,7 +72,7 @@ def _file(batch: Batch, written: BinaryIO, name: str) -> File | None:
         organization_id=batch.organization_id,
         user_id=batch.user_id,
         api_key_id=batch.api_key_id,
-        name=f"{public_name(batch)}_{name}.jsonl",
+        name=f"{public_ids.shown('batch_', batch.public_id)}_{name}.jsonl",
         bytes=size,
         purpose=FilePurpose.BATCH_OUTPUT,
     )
@@ -82,11 +83,6 @@ def _file(batch: Batch, written: BinaryIO, name: str) -> File | None:
     written.seek(0)
     file.content.save(file.name, Content(written), save=False)
     return file
-
-
-def public_name(batch: Batch) -> str:
-    """Return the id by which a program knows the batch."""
-    return f"batch_{batch.public_id.hex}"
 
 
 @transaction.atomic

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from core.errors import InvalidRequest
 from gateway import public_ids, validation
-from gateway.batches.outputs import public_name
 from gateway.errors import UnsupportedParameter
 from gateway.models import BatchState, Endpoint
 
@@ -62,7 +61,7 @@ def shown(batch: Any) -> dict[str, Any]:
     if batch.state in ENDS:
         ends[ENDS[batch.state]] = _moment(batch.finished_at)
     return {
-        "id": public_name(batch),
+        "id": public_ids.shown("batch_", batch.public_id),
         "object": "batch",
         "endpoint": batch.endpoint,
         "errors": {"object": "list", "data": batch.errors} if batch.errors else None,

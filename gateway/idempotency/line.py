@@ -1,10 +1,10 @@
 """One event loop's line to Redis: what is said at the same time is one round trip."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from redis.asyncio import Redis
-
+from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
 from core.outage import Outage, RedisAway
@@ -26,18 +26,10 @@ async def drain() -> None:
 
 
 async def _send(batches: Sequence[Sequence[Command]]) -> Sequence[Replies]:
-    async def send(client: Redis) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipeline:
-            for said in batches:
-                for command in said:
-                    pipeline.execute_command(*command)
-            return await pipeline.execute()
-
     try:
-        coming = iter(await outage.ask(send))
+        return await outage.ask(partial(redis.send_all, batches))
     except RedisAway:
         return [None] * len(batches)
-    return [[next(coming) for _ in said] for said in batches]
 
 
 _batchers: LoopLocal[Batcher[Sequence[Command], Replies]] = LoopLocal(lambda: Batcher(_send))

@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from billing.pricing import TokenUsage
 from core.errors import AppError
-from gateway.encoding import Settled
+from gateway.encoding import Settled, settled
 from gateway.responses.logprobs import Logprob
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, PlainText, Reasoning, Text
@@ -136,13 +136,7 @@ def finish(response: Response, started: Started, finished: Finished) -> None:
     response.incomplete_details = {"reason": reason} if reason else None
     response.completed_at = None if reason else int(time.time())
     response.usage = _usage(finished.usage)
-    cost = finished.cost_usd
-    response.parley = Settled(
-        usage_id=str(started.usage_id),
-        provider=started.provider,
-        model=started.model,
-        cost_usd=None if cost is None else f"{cost.normalize():f}",
-    )
+    response.parley = settled(started, finished)
 
 
 def fail(response: Response, error: AppError) -> None:

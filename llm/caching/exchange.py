@@ -12,8 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from redis.asyncio import Redis
-
+from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
 from core.repeating import Repeating
@@ -129,19 +128,8 @@ class Exchange:
 
 async def _send(batches: Sequence[Sequence[Command]]) -> Sequence[Replies]:
     """Send the commands of several in one round trip."""
-
-    async def send(client: Redis) -> list[Any]:
-        async with client.pipeline(transaction=False) as pipeline:
-            for said in batches:
-                for command in said:
-                    pipeline.execute_command(*command)
-            return await pipeline.execute()
-
-    replies = await ask(send)
-    if replies is None:
-        return [None] * len(batches)
-    coming = iter(replies)
-    return [[next(coming) for _ in said] for said in batches]
+    replies = await ask(partial(redis.send_all, batches))
+    return [None] * len(batches) if replies is None else replies
 
 
 exchanges: LoopLocal[Exchange] = LoopLocal(Exchange)
