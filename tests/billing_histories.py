@@ -177,7 +177,8 @@ steps = st.one_of(
 histories = st.tuples(
     st.lists(prices, min_size=1, max_size=3),
     st.lists(budgets, min_size=1, max_size=3),
-    st.lists(steps, min_size=8, max_size=12),
+    st.lists(steps, min_size=6, max_size=10),
+    st.tuples(budgets, batches),  # a budget that finds calls made before it
 ).map(lambda parts: [step for part in parts for step in part])
 
 
