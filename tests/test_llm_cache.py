@@ -27,6 +27,7 @@ from llm.types import (
     Delta,
     Event,
     Finished,
+    ForAnthropic,
     FunctionDefinition,
     Message,
     PromptUsed,
@@ -93,6 +94,10 @@ TURNED = Tool(function=FunctionDefinition(name="look", parameters={"b": 2, "a": 
         {"tools": (TURNED,)},
         {"tool_choice": "none"},
         {"response_format": {"type": "json_object"}},
+        {"messages": (Message("user", "Hello?", anthropic=ForAnthropic(is_error=True)),)},
+        {"tools": (replace(TOOL, anthropic={"eager_input_streaming": True}),)},
+        {"anthropic": {"top_k": 5}},
+        {"anthropic_hints": {"thinking": {"type": "adaptive"}}},
         *({"extra": {name: 1}} for name in EXTRA),
     ],
     ids=str,
@@ -111,7 +116,7 @@ async def test_every_parameter_makes_it_another_question(
 def test_no_field_of_a_request_was_forgotten() -> None:
     """Whoever adds a field to the request decides here whether it changes the answer."""
     tested = {"messages", "max_tokens", "temperature", "top_p", "stop", "seed", "tools"}
-    tested |= {"tool_choice", "response_format", "extra"}
+    tested |= {"tool_choice", "response_format", "extra", "anthropic", "anthropic_hints"}
     assert set(ChatRequest.__struct_fields__) == tested | {"model", "stream"}
 
 

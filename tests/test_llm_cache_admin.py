@@ -149,7 +149,7 @@ def test_a_prompt_says_what_may_be_done_with_its_answers(
 
 def test_a_key_says_what_its_calls_may_do(client: Client, boss: User, acme: Organization) -> None:
     sent = {"organization": acme.pk, "name": "Nightly", "cache_mode": "write"}
-    client.post("/admin/accounts/apikey/add/", sent)
+    client.post("/admin/accounts/apikey/add/", {**sent, "on_disconnect": "stop"})
 
     assert ApiKey.objects.get().cache_mode == "write"
 
