@@ -8,7 +8,7 @@ from gateway.embeddings.consumers import EmbeddingsCreate
 from gateway.files import consumers as files
 from gateway.messages import consumers as messages
 from gateway.methods import by_method
-from gateway.responses.consumer import Responses
+from gateway.responses.consumers import Responses
 
 http_urlpatterns: list[URLPattern] = [
     path("v1/batches", by_method(batches.BatchList, batches.BatchCreate)),
