@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import django.core.exceptions
-from django.db import DataError
+from django.db import DataError, InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_401_UNAUTHORIZED
 from rest_framework.views import APIView, exception_handler
 
-from core.errors import AppError, InvalidRequest
+from core.database import AWAY
+from core.errors import AppError, DependencyDown, InvalidRequest
 
 
 class Pages(CursorPagination):
@@ -57,6 +58,8 @@ class ByName(Pages):
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer expected failures in one shape; `None` for a fault of ours, which Django reports."""
+    if isinstance(error, OperationalError | InterfaceError):
+        error = DependencyDown(AWAY)
     if isinstance(error, RecursionError):
         error = InvalidRequest("The body has too much within each other.")
     if isinstance(error, AppError):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.models import Organization
@@ -50,6 +51,22 @@ def test_what_broke_is_told_in_the_same_shape(ada: Person, monkeypatch: pytest.M
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "internal_error"
     assert "secret" not in response.content.decode()
+
+
+def test_while_the_database_is_away_a_program_is_told_when_to_come_again(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any) -> None:
+        raise OperationalError("could not connect to a host of ours")
+
+    monkeypatch.setattr(type(Prompt.objects.all()), "visible_to", away)
+    ada.browser.raise_request_exception = False
+
+    response = ada.browser.get("/api/prompts/")
+
+    assert (response.status_code, response["Retry-After"]) == (503, "2")
+    assert response.json()["error"]["code"] == "service_unavailable"
+    assert "host" not in response.content.decode()
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "", "null", "1.5", "9" * 5000])
