@@ -15,7 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts import keys
 from accounts.api import PeopleOnly, principal_of
 from accounts.models import ApiKey, Organization, Scope, User, is_manager
-from core.api import NewestFirst
+from core.api import BooleanFilter, NewestFirst
 from core.errors import PermissionDenied
 
 
@@ -68,7 +68,7 @@ class RotationSerializer(serializers.Serializer[Any]):
 
 
 class KeyFilter(django_filters.FilterSet):
-    is_revoked = django_filters.BooleanFilter(
+    is_revoked = BooleanFilter(
         field_name="revoked_at", lookup_expr="isnull", exclude=True, label="revoked"
     )
     name = django_filters.CharFilter(lookup_expr="icontains", label="part of the name")
@@ -78,6 +78,7 @@ class KeyFilter(django_filters.FilterSet):
         fields = ["is_revoked", "name"]
 
 
+@extend_schema(auth=[{"cookieAuth": []}])  # type: ignore[list-item]  # as the document has it
 class KeyViewSet(
     mixins.ListModelMixin,
     mixins.RetrieveModelMixin,

@@ -8,6 +8,7 @@ import django.core.exceptions
 import django_filters
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ from accounts.models import ApiKey, Organization, Scope, User
 from accounts.principal import Principal
 from billing.models import Budget, BudgetPeriod
 from billing.reports.budgets import standing_of
-from core.api import NewestFirst
+from core.api import BooleanFilter, NewestFirst
 
 VERBS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
@@ -47,6 +48,13 @@ def may(request: Request, verb: str) -> bool:
     return not isinstance(request.auth, Principal) or Scope.DATA in request.auth.scopes
 
 
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": r"^[0-9]{1,8}(\.[0-9]{1,12})?$"}
+)
+class Limit(serializers.DecimalField):
+    """An amount in US dollars that is not below 0."""
+
+
 class BudgetSerializer(serializers.ModelSerializer[Budget]):
     """A limit on spending, and where it stands now; amounts are text, so that they stay exact."""
 
@@ -66,6 +74,7 @@ class BudgetSerializer(serializers.ModelSerializer[Budget]):
         allow_null=True,
         help_text="The key whose calls it counts, by its id; null: every key's.",
     )
+    limit_usd = Limit(max_digits=20, decimal_places=12, min_value=0)
     spent_usd = serializers.SerializerMethodField(help_text="Spent in the period of now.")
     held_usd = serializers.SerializerMethodField(help_text="Held for calls that are running.")
     room_usd = serializers.SerializerMethodField(help_text="What is left below the limit.")
@@ -115,6 +124,8 @@ class BudgetFilter(django_filters.FilterSet):
     name = django_filters.CharFilter(lookup_expr="icontains", label="part of the name")
     organization = django_filters.CharFilter(field_name="organization__slug", label="its slug")
     user = django_filters.CharFilter(field_name="user__username", label="user name")
+    is_hard = BooleanFilter()
+    is_active = BooleanFilter()
 
     class Meta:
         model = Budget

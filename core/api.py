@@ -4,7 +4,10 @@ import re
 from typing import Any
 
 import django.core.exceptions
+import django_filters
+from django import forms
 from django.db import DataError, InterfaceError, OperationalError
+from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -56,12 +59,39 @@ class ByName(Pages):
     ordering = ["name", "pk"]
 
 
+class _AsSent(BooleanWidget):
+    """Leaves what is no boolean as it was sent, for the field to refuse."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        found = super().value_from_datadict(data, files, name)
+        return data.get(name) if found is None else found
+
+
+class _TrueOrFalse(forms.NullBooleanField):
+    widget = _AsSent
+
+    def to_python(self, value: Any) -> bool | None:  # type: ignore[override]  # as it is in Django
+        if value in ("", None):
+            return None
+        if isinstance(value, bool):
+            return value
+        raise forms.ValidationError("It is true or false.")
+
+
+class BooleanFilter(django_filters.BooleanFilter):
+    """A filter by true or false, which refuses anything else instead of leaving it out."""
+
+    field_class = _TrueOrFalse
+
+
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer expected failures in one shape; `None` for a fault of ours, which Django reports."""
     if isinstance(error, OperationalError | InterfaceError):
         error = DependencyDown(AWAY)
     if isinstance(error, RecursionError):
         error = InvalidRequest("The body has too much within each other.")
+    if isinstance(error, DataError) and "NUL" in str(error):
+        error = InvalidRequest("A zero character can be in no name.")
     if isinstance(error, AppError):
         return _app_error(error)
     response = exception_handler(error, context)

@@ -207,3 +207,15 @@ def test_a_page_asks_the_database_no_more_for_more_budgets(
 
     with django_assert_max_num_queries(14):
         assert len(names(keeper)) == 21
+
+
+@pytest.mark.parametrize("field", ["organization", "user"])
+def test_a_name_with_a_zero_character_is_refused(
+    keeper: Client, tenant: Tenant, field: str
+) -> None:
+    body = {"name": "Odd", "organization": tenant.organization.slug, "limit_usd": "5"}
+
+    response = keeper.post(URL, {**body, field: "a\0b"}, content_type="application/json")
+
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_request"

@@ -111,3 +111,13 @@ def test_what_no_json_should_have_is_refused(ada: Person, body: bytes) -> None:
     response = ada.browser.post("/api/prompts/hers/render/", body, content_type="application/json")
 
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("value", ["null", "perhaps", "2"])
+def test_a_filter_by_true_or_false_takes_nothing_else(ada: Person, value: str) -> None:
+    response = ada.browser.get("/api/keys/", {"is_revoked": value})
+
+    assert response.status_code == 400
+    assert "is_revoked" in response.json()["error"]["fields"]
+    for taken in ("true", "False", ""):
+        assert ada.browser.get("/api/keys/", {"is_revoked": taken}).status_code == 200
