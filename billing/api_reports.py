@@ -34,7 +34,7 @@ MOST_ROWS = 10_000
 
 
 class CsvRenderer(BaseRenderer):
-    """The rows of a summary as a table; a refusal stays JSON."""
+    """The rows of a summary as a table; all else stays JSON."""
 
     media_type = "text/csv"
     format = "csv"
@@ -46,7 +46,9 @@ class CsvRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        if "error" in data:
+        if "results" not in data:  # a refusal, or what OPTIONS says
+            if renderer_context is not None:
+                renderer_context["response"]["Content-Type"] = JSONRenderer.media_type
             return JSONRenderer().render(data)
         rows = [_flat(row) for row in data["results"]]
         head = [*data["group_by"], *_flat(data["total"])]
@@ -65,7 +67,10 @@ class UsageSummary(APIView):
             OpenApiParameter("period", str, enum=list(spans.PRESETS)),
             *(OpenApiParameter(name, str) for name in ("group_by", "currency")),
         ],
-        responses=OpenApiTypes.OBJECT,
+        responses={
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
     )
     def get(self, request: Request) -> Response:
         query = request.query_params.dict()

@@ -121,6 +121,19 @@ def test_it_comes_as_a_table_too(tenant: Tenant, alice: User, client: Client) ->
     assert cells["ttft_ms_p95"]
 
 
+@pytest.mark.parametrize("verb", ["get", "options"])
+def test_what_is_no_table_is_json_where_a_table_was_asked_for(
+    tenant: Tenant, alice: User, client: Client, verb: str
+) -> None:
+    client.force_login(alice)
+
+    response = getattr(client, verb)(f"{SUMMARY}?format=csv&group_by=nothing")
+
+    assert response.status_code == (400 if verb == "get" else 200)
+    assert response["Content-Type"] == "application/json"
+    assert response.json()
+
+
 def test_a_key_of_a_program_sees_what_the_key_has_used(tenant: Tenant, client: Client) -> None:
     _, secret = keys.create(organization=tenant.organization, name="job")
     call(tenant, member(tenant, "alice"))
