@@ -6,7 +6,7 @@ import django_filters
 import msgspec
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
@@ -44,9 +44,25 @@ class PromptSerializer(serializers.ModelSerializer[Prompt]):
         read_only_fields = fields
 
 
+class Words(serializers.CharField):
+    """A text; a number is none."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class AnyJson(serializers.JSONField):
+    """Any JSON, null as well: with `allow_null` the document would tell of null twice."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return (True, None) if data is None else super().validate_empty_values(data)
+
+
 class MessageTemplateSerializer(serializers.Serializer[Any]):
     role = serializers.ChoiceField(choices=["system", "developer", "user", "assistant"])
-    template = serializers.CharField(trim_whitespace=False)
+    template = Words(trim_whitespace=False)
 
 
 class VariableSerializer(serializers.Serializer[Any]):
@@ -55,12 +71,12 @@ class VariableSerializer(serializers.Serializer[Any]):
         choices=["text", "number", "boolean", "list", "json"], default="text"
     )
     required = serializers.BooleanField(default=True)  # type: ignore[assignment]  # a field's name
-    default = serializers.JSONField(default=None)
+    default = AnyJson(default=None)
 
 
 class SettingsSerializer(serializers.Serializer[Any]):
     temperature = serializers.FloatField(required=False)
-    max_tokens = serializers.IntegerField(required=False)
+    max_tokens = serializers.IntegerField(required=False, min_value=1)
 
 
 class VersionSerializer(serializers.ModelSerializer[PromptVersion]):
@@ -154,6 +170,7 @@ class NewestVersionFirst(Pages):
     ordering = ["-number"]
 
 
+@extend_schema_view(post=extend_schema(responses={201: VersionSerializer}))
 class VersionList(ListAPIView[PromptVersion]):
     """The versions of a prompt, newest first; staff who may append one."""
 
@@ -189,6 +206,12 @@ class VersionDetail(RetrieveAPIView[PromptVersion]):
         return _prompt(self.request, self.kwargs).versions.select_related("author")
 
 
+LABEL = OpenApiParameter(
+    "label", {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,49}$"}, OpenApiParameter.PATH
+)
+
+
+@extend_schema(parameters=[LABEL])
 @extend_schema_view(put=extend_schema(request=LabelSerializer, responses=LabelSerializer))
 class LabelDetail(RetrieveAPIView[PromptLabel]):
     """Where a label points; staff who may move it."""

@@ -184,3 +184,22 @@ def test_the_list_asks_a_fixed_number_of_questions(
 
     with django_assert_max_num_queries(7):
         ada.browser.get("/api/prompts/")
+
+
+def test_what_a_version_shows_can_be_sent_again(clerk: Person) -> None:
+    made = send(clerk, "post", "versions/", VERSION).json()
+    assert made["variables"][0]["default"] is None
+
+    again = send(clerk, "post", "versions/", {**made, "settings": {"max_tokens": 5}})
+
+    assert again.status_code == 201
+    assert again.json()["variables"] == made["variables"]
+
+
+def test_a_number_is_no_text_of_a_message(clerk: Person) -> None:
+    wrong = {"messages": [{"role": "system", "template": 7}]}
+
+    response = send(clerk, "post", "versions/", wrong)
+
+    assert response.status_code == 400
+    assert "messages" in response.json()["error"]["fields"]
