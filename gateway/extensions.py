@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from accounts.principal import Principal
-from billing.tags import MOST_TAGS, RULE, is_tag
+from billing.tags import LONGEST_TAG, MOST_TAGS, RULE, is_tag
 from core.errors import AppError, InvalidRequest, own
 from gateway.cache_control import LONGEST
 from llm.types import CacheMode, CacheWish, Call, ChatRequest, PromptUsed, RoutingWish
@@ -17,6 +17,9 @@ MOST_NAMES = 50  # of who may answer
 
 Name = Annotated[str, Meta(min_length=1, max_length=400)]  # `provider` or `provider/model`
 Names = Annotated[tuple[Name, ...], Meta(max_length=MOST_NAMES)]
+# `check` refuses what is none, so that its words say what a tag is.
+Tag = Annotated[str, Meta(extra_json_schema={"pattern": f"^[A-Za-z0-9_.:-]{{1,{LONGEST_TAG}}}$"})]
+Tags = Annotated[tuple[Tag, ...], Meta(extra_json_schema={"maxItems": MOST_TAGS})]
 Seconds = Annotated[int, Meta(ge=0, le=LONGEST)]
 Task = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,50}\Z")]
 
@@ -58,7 +61,7 @@ class Extensions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     prompt: PromptWish | None = None
     cache: Caching | None = None
-    tags: tuple[str, ...] | None = None
+    tags: Tags | None = None
     task: Task | None = None
     routing: Routing | None = None
 

@@ -5,9 +5,10 @@ cannot say anything else than the code does.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from gateway import encoding, openapi_types, wire
 from gateway.batches.wire import BatchRequest
@@ -18,6 +19,9 @@ from gateway.openapi_types import AnthropicError, OpenAIError
 from gateway.paging import FilePage, Page
 from gateway.responses.answer import Response
 from gateway.responses.wire import CreateResponse
+
+FileId = Annotated[str, Meta(pattern="^file-[0-9a-f]{32}$")]
+BatchId = Annotated[str, Meta(pattern="^batch_[0-9a-f]{32}$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +72,16 @@ ONCE = Parameter(
     description="Of your own making: who repeats the request gets the same answer again.",
 )
 CALL = (TAGS, TASK, ONCE)
-AFTER = Parameter(name="after", place="query", description="The id that the page follows.")
-BATCH_PAGE = (limit_of(Page), AFTER)
-FILE_PAGE = (limit_of(FilePage), AFTER)
+
+
+def after(ids: Any) -> Parameter:
+    """Return the parameter that says where a page begins."""
+    described = "The id that the page follows."
+    return Parameter(name="after", place="query", description=described, type=ids)
+
+
+BATCH_PAGE = (limit_of(Page), after(BatchId))
+FILE_PAGE = (limit_of(FilePage), after(FileId))
 FILE = Parameter(name="file_id", place="path", description="The file's id.", required=True)
 BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 

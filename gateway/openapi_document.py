@@ -39,6 +39,7 @@ def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
     for path in result["paths"].values():
         for operation in path.values():
             operation["responses"].setdefault("default", _json("A failure.", _reference("Error")))
+            _let_filters_be_empty(operation)
     described, found = _schemas()
     schemas |= found
     components.setdefault("securitySchemes", {})[ANTHROPIC_KEY] = {
@@ -53,6 +54,13 @@ def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
         path[operation.method] = _operation(operation, described)
     result["paths"] = paths | result["paths"]  # what most have come for stands first
     return result
+
+
+def _let_filters_be_empty(operation: Json) -> None:
+    """Say that a filter that is sent without a value filters nothing, as a form sends it."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "query" and parameter["name"] != "page_size":
+            parameter["allowEmptyValue"] = True
 
 
 def _operation(operation: Operation, described: "dict[Any, Json]") -> Json:

@@ -69,7 +69,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: tuple[Tool, ...] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
-    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    n: Annotated[int, Meta(ge=1, extra_json_schema={"maximum": MOST_ANSWERS})] | None = None
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None

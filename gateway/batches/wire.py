@@ -13,8 +13,10 @@ from gateway.errors import UnsupportedParameter
 from gateway.models import BatchState, Endpoint
 
 MOST_PAIRS = 16
-Key = Annotated[str, Meta(min_length=1, max_length=64)]
-Value = Annotated[str, Meta(max_length=512)]
+# `parse` refuses a zero character in words of its own; here it is said for the schema.
+NO_ZERO = {"pattern": r"^[^\x00]*$"}
+Key = Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema=NO_ZERO)]
+Value = Annotated[str, Meta(max_length=512, extra_json_schema=NO_ZERO)]
 UNSUPPORTED = {"output_expires_after": "Results are kept as long as all files."}
 
 # How OpenAI calls the states that have another name here.
@@ -36,7 +38,7 @@ class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """OpenAI's request for a batch."""
 
     input_file_id: Annotated[str, Meta(max_length=200)]
-    endpoint: str
+    endpoint: Annotated[str, Meta(extra_json_schema={"enum": Endpoint.values})]
     completion_window: Literal["24h"]
     metadata: Annotated[dict[Key, Value], Meta(max_length=MOST_PAIRS)] | None = None
 

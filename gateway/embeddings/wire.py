@@ -19,7 +19,13 @@ MOST_INPUTS = 2048  # as OpenAI has it
 MOST_DIMENSIONS = 16_384
 
 Format = Literal["float", "base64"]
-Input = str | list[str | int | list[int]]
+# `texts` refuses what is empty in words of its own; here it is said for the schema.
+Text = Annotated[str, Meta(extra_json_schema={"minLength": 1})]
+Many = Annotated[
+    list[Text | int | list[int]],
+    Meta(extra_json_schema={"minItems": 1, "maxItems": MOST_INPUTS}),
+]
+Input = Text | Many
 
 
 class EmbeddingRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,11 @@ SentTool = Annotated[
     Raw, Meta(extra_json_schema=msgspec.json.schema_components([FunctionTool])[1]["FunctionTool"])
 ]
 
+# What `_check` refuses in words of its own; here it is said for the schema.
+Refused = Annotated[Any, Meta(extra_json_schema={"type": "null"})]
+Truncation = Annotated[str, Meta(extra_json_schema={"enum": ["disabled"]})]
+Includable = Annotated[str, Meta(extra_json_schema={"enum": list(INCLUDABLE)})]
+
 
 class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None  # padding against observers of the wire; not needed
@@ -104,7 +109,7 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_tool_calls: Positive | None = None  # of the vendor's own tools, and none are called here
     text: Text | None = None
     reasoning: Reasoning | None = None
-    include: tuple[str, ...] | None = None
+    include: tuple[Includable, ...] | None = None
     metadata: dict[str, str] | None = None  # for the caller: it comes back with the answer
     user: str | None = None
     safety_identifier: str | None = None
@@ -112,18 +117,18 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prompt_cache_options: PromptCacheOptions | None = None
     prompt_cache_retention: str | None = None
     service_tier: ServiceTier | None = None
-    truncation: Literal["auto", "disabled"] | None = None
+    truncation: Truncation | None = None
     store: bool | None = None  # true is what OpenAI takes for granted; here nothing is kept
     # Only to be refused, each with what to do instead.
-    access_programs: Any = None
-    background: bool | None = None
-    background_options: Any = None
-    context_management: Any = None
-    conversation: Any = None
-    image: Any = None
-    moderation: Any = None
-    previous_response_id: Any = None
-    prompt: Any = None
+    access_programs: Refused = None
+    background: Annotated[bool, Meta(extra_json_schema={"enum": [False]})] | None = None
+    background_options: Refused = None
+    context_management: Refused = None
+    conversation: Refused = None
+    image: Refused = None
+    moderation: Refused = None
+    previous_response_id: Refused = None
+    prompt: Refused = None
 
     @property
     def wants_logprobs(self) -> bool:
@@ -148,7 +153,7 @@ def _check(asked: CreateResponse) -> None:
     for name, instead in UNSUPPORTED.items():
         if getattr(asked, name) not in (None, False):
             raise UnsupportedParameter(f"`{name}` is not supported. {instead}", param=name)
-    if asked.truncation == "auto":
+    if asked.truncation not in (None, "disabled"):
         raise UnsupportedParameter(
             "Parley leaves nothing out of a conversation: `truncation` is `disabled`.",
             param="truncation",
