@@ -21,10 +21,7 @@ def of_scope(scope: dict[str, Any]) -> str:
     peer = scope.get("client")
     if not peer:
         return ""
-    if not settings.TRUSTED_PROXIES:
-        return caller(peer[0])
-    values = [str(value, "latin-1") for name, value in scope["headers"] if name == HEADER]
-    return caller(peer[0], _nearest(values))
+    return caller(peer[0], _forwarded(scope))
 
 
 def exact_of_scope(scope: dict[str, Any]) -> str:
@@ -32,8 +29,7 @@ def exact_of_scope(scope: dict[str, Any]) -> str:
     peer = scope.get("client")
     if not peer:
         return ""
-    values = [str(value, "latin-1") for name, value in scope["headers"] if name == HEADER]
-    return exact_caller(peer[0], _nearest(values) if settings.TRUSTED_PROXIES else ())
+    return exact_caller(peer[0], _forwarded(scope))
 
 
 def of_request(request: HttpRequest) -> str:
@@ -62,6 +58,13 @@ def exact_caller(peer: str, forwarded: tuple[str, ...] = ()) -> str:
     """Return the same as `caller`, with all of an IPv6 address."""
     address = _stranger(peer, forwarded)
     return "" if address is None else str(address)
+
+
+def _forwarded(scope: dict[str, Any]) -> tuple[str, ...]:
+    """Return what proxies say, where there are some that staff trust."""
+    if not settings.TRUSTED_PROXIES:
+        return ()
+    return _nearest([str(value, "latin-1") for name, value in scope["headers"] if name == HEADER])
 
 
 def _said_by(request: HttpRequest) -> tuple[str, tuple[str, ...]]:

@@ -279,6 +279,8 @@ def _with_usage_field(frames: bytes) -> bytes:
     OpenAI writes it; not every server that speaks its API does. A text that quotes the word has a
     backslash in it.
     """
+    if USAGE not in frames:
+        return frames.replace(b"}" + FRAME_END, b',"usage":null}' + FRAME_END)
     if frames.count(USAGE) == frames.count(FRAME_END):
         return frames
     return FRAME_END.join(

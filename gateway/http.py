@@ -63,6 +63,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         self.presence = Presence()
         self._keep_alive: KeepAlive | None = None
         self._silences = 0  # before the stream began
+        self._headers: dict[bytes, bytes] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.base_send = scope, send
@@ -96,13 +97,16 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     async def send_body(self, body: bytes, *, more_body: bool = False) -> None:
         """Send a part of the answer; whoever has left is sent nothing more."""
-        if self._keep_alive is not None:
-            await self._keep_alive.silence()
-            self._keep_alive.note()
+        if (keep_alive := self._keep_alive) is not None:
+            if keep_alive.is_speaking:
+                await keep_alive.silence()
+            keep_alive.note()
             if not more_body:
-                self._keep_alive.end()
-        if not self.presence.has_left:
-            await super().send_body(body, more_body=more_body)
+                keep_alive.end()
+        if not self.presence.has_left:  # not by Channels: that is two coroutines more a piece
+            await self.base_send(
+                {"type": "http.response.body", "body": body, "more_body": more_body}
+            )
 
     def keep_alive(self) -> None:
         """Let no proxy take the stream, which is to begin, for dead while it is silent."""
@@ -132,10 +136,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     def header(self, name: bytes) -> str:
         """Return a header of the request, or ""."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value, "latin-1")
-        return ""
+        if self._headers is None:  # the first of several of a name holds
+            self._headers = dict(reversed(self.scope["headers"]))
+        value = self._headers.get(name)
+        return "" if value is None else str(value, "latin-1")
 
     def secret(self) -> str:
         """Return the API key of the request, or raise `InvalidApiKey`."""

@@ -29,6 +29,10 @@ class KeepAlive:
         """Remember that something was sent just now."""
         self._noted_at = self._loop.time()
 
+    @property
+    def is_speaking(self) -> bool:
+        return self._speaking is not None and not self._speaking.done()
+
     async def silence(self) -> None:
         """Return when `say` is done: two who speak at once would tear each other's words."""
         if self._speaking is not None and not self._speaking.done():
