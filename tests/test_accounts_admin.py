@@ -123,7 +123,8 @@ def test_what_a_key_may_do_is_set_and_changed(
     wrong = client.post(
         page("apikey_change", key.pk), key_form(organization, allowed_addresses="nonsense")
     )
-    client.post(page("apikey_change", key.pk), key_form(organization, on_disconnect="drain"))
+    cleared = key_form(organization, on_disconnect="drain", allowed_addresses="")
+    client.post(page("apikey_change", key.pk), cleared)
 
     assert "“nonsense” cannot be used" in wrong.content.decode()
     key.refresh_from_db()
