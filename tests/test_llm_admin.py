@@ -116,7 +116,8 @@ def test_a_route_is_for_everybody_or_for_those_it_names(staff: Client, acme: Org
 
 
 def test_staff_keep_a_new_key_to_some_models(staff: Client, acme: Organization) -> None:
-    form = {"organization": acme.pk, "name": "ci", "cache_mode": "on", "allowed_models": "gpt-*"}
+    chosen = {"cache_mode": "on", "on_disconnect": "stop", "allowed_models": "gpt-*"}
+    form = {"organization": acme.pk, "name": "ci", **chosen}
 
     answer = staff.post(reverse("admin:accounts_apikey_add"), form)
 
