@@ -54,10 +54,10 @@ class Operation:
     error: Any = OpenAIError
 
 
-def limit_of(page: type[Page] | type[FilePage]) -> Parameter:
-    """Return the parameter that says how long a page is at most."""
-    [limit] = [one for one in msgspec.structs.fields(page) if one.name == "limit"]
-    return Parameter(name="limit", place="query", description="How many at most.", type=limit.type)
+def of_page(page: type[Page] | type[FilePage], name: str, description: str) -> Parameter:
+    """Return what the address says of a page, as it is read."""
+    [field] = [one for one in msgspec.structs.fields(page) if one.name == name]
+    return Parameter(name=name, place="query", description=description, type=field.type)
 
 
 TAGS = Parameter(
@@ -80,8 +80,13 @@ def after(ids: Any) -> Parameter:
     return Parameter(name="after", place="query", description=described, type=ids)
 
 
-BATCH_PAGE = (limit_of(Page), after(BatchId))
-FILE_PAGE = (limit_of(FilePage), after(FileId))
+BATCH_PAGE = (of_page(Page, "limit", "How many at most."), after(BatchId))
+FILE_PAGE = (
+    of_page(FilePage, "limit", "How many at most."),
+    of_page(FilePage, "order", "Newest first, or oldest first (`asc`)."),
+    Parameter(name="purpose", place="query", description="Only files of this purpose."),
+    after(FileId),
+)
 FILE = Parameter(name="file_id", place="path", description="The file's id.", required=True)
 BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 

@@ -61,7 +61,7 @@ class FileObject(Struct, tag="file", tag_field="object"):
     created_at: int
     expires_at: int
     filename: str
-    purpose: Literal["batch"]
+    purpose: Literal["batch", "batch_output"]
     status: Literal["processed"]
     status_details: None
 
