@@ -35,7 +35,7 @@ class KeepAlive:
 
     async def silence(self) -> None:
         """Return when `say` is done: two who speak at once would tear each other's words."""
-        if self._speaking is not None and not self._speaking.done():
+        if self._speaking is not None:
             await asyncio.wait([self._speaking])
 
     def end(self) -> None:
