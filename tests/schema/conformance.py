@@ -46,6 +46,7 @@ def test_the_document_says_what_is_so(part: str, vendor: FakeVendor, tmp_path: P
         world.use(server.url)
         who = tmp_path / "who.json"
         who.write_text(json.dumps({"auth": world.credentials(part)}))
+        (tmp_path / "known.json").write_text(json.dumps(world.named()))
         configuration = tmp_path / "schemathesis.toml"
         configuration.write_text(_configuration(who, world.known()))
         ran = _run(server.url, configuration, PARTS[part])
@@ -72,6 +73,7 @@ def _run(url: str, configuration: Path, selected: list[str]) -> "subprocess.Comp
             "PYTHONPATH": str(HERE),
             "SCHEMATHESIS_HOOKS": "hooks",
             "PARLEY_WHO": str(configuration.parent / "who.json"),
+            "PARLEY_KNOWN": str(configuration.parent / "known.json"),
             "PARLEY_RULES": str(REPORTS / "rules.txt"),
         },
         check=False,

@@ -12,11 +12,6 @@ from typing import Any
 import schemathesis
 
 STRANGERS = ("foreigner", "colleague")
-MODEL = "test-model"
-NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-# Budgets are made where they count nobody's calls: with a limit of 0 the rest would be refused.
-ELSEWHERE = "elsewhere"
-
 # Ids that stand in a body, which strangers must not use either.
 IDS_IN_BODIES = {"POST /v1/batches", "POST /api/cache/wrong-hit/"}
 
@@ -35,8 +30,58 @@ SHARED = [
     ),
 ]
 
-# What is refused although the schema allows it: operation, field, and the rule.
-RULES: list[tuple[str, str, str]] = []
+# What is refused although the schema allows it, by what no schema can tell: the operation, the
+# field and the words of the refusal, as patterns, and the rule.
+CALLS = "POST /v1/(chat/completions|responses|messages|messages/count_tokens)"
+MESSAGES = "POST /v1/messages(/count_tokens)?"
+RULES = [
+    (
+        "POST /v1/.*",
+        ".*",
+        ".*Expected `int.*got `float`.*",
+        "JSON Schema takes 1.0 for an integer.",
+    ),
+    (
+        "POST /v1/.*",
+        ".*",
+        ".*(taken by no model|is too large|Nobody is left).*",
+        "The model's own.",
+    ),
+    (CALLS, "messages|input", ".*(missing|at least one).*", "`parley.prompt` may give the words."),
+    (CALLS, "stream_options", ".*", "It needs `stream: true`."),
+    (CALLS, r"parley\.prompt.*", ".*", "A label or a version; the variables that the prompt has."),
+    (CALLS, r"tools\[\d+\].*", ".*", "The type says what it must have."),
+    ("POST /v1/chat/completions", "logprobs|n", ".*", "They are those of one answer."),
+    ("POST /v1/chat/completions", r"messages\[\d+\].*", ".*", "The role says what it must have."),
+    ("POST /v1/responses", r"input\[\d+\].*", ".*", "The type says what it must have."),
+    (MESSAGES, r"messages\[\d+\].*", ".*", "The role says what it may have."),
+    (MESSAGES, "tool_choice", ".*", "It needs `tools`."),
+    (MESSAGES, r"thinking\.budget_tokens", ".*", "It belongs to one type of thinking."),
+    (MESSAGES, "output_format", ".*", "It is another name of `output_config.format`."),
+    ("POST /v1/embeddings", "input.*", ".*", "Numbers are tokens of a text, all of them."),
+    ("POST /v1/files", "expires_after.*", ".*", "Both, or none of them."),
+    ("POST /v1/batches", "input_file_id", ".*", "A file that one has, with requests in it."),
+    ("[A-Z]+ /api/.*", ".*", ".*Null characters.*", "A zero character is in no text."),
+    ("[A-Z]+ /api/budgets/.*", "api_key|organization|user|time_zone|tag", ".*", "It exists."),
+    ("PATCH /api/budgets/.*", ".*", ".*cannot be changed later.*", "What it counts is fixed."),
+    ("[A-Z]+ /api/keys/.*", "allowed_.*", ".*", "One a line; it can be used."),
+    ("[A-Z]+ /api/keys/.*", "expires_at", ".*wrong format.*", "Schemathesis sends an empty time."),
+    ("POST /api/keys/{id}/rotate/", "", ".*revoked.*", "A revoked key gets no new secret."),
+    ("GET /api/usage/summary/", "from|to|group_by|currency", ".*", "So many days, since 1970."),
+    ("POST /api/prompts/{name}/render/", "variables", ".*", "Those that the prompt has."),
+    (
+        "POST /api/prompts/{name}/versions/",
+        "|variables",
+        ".*",
+        "Its text uses the variables it has.",
+    ),
+]
+
+# Other failures that are none: the operation, the kind of failure, what is said of it, and why.
+LEFT_OUT = [
+    (CALLS, "ServerError", ".*not_cached.*", "504 is HTTP's answer to `only_if_cached`."),
+    (CALLS, "AcceptedNegativeData", ".*Missing required property: type.*", "It can be one thing."),
+]
 
 _asked: dict[str, dict[str, int]] = {}
 
@@ -50,19 +95,19 @@ def _credentials() -> dict[str, dict[str, str]]:
 
 
 CREDENTIALS = _credentials()
+KNOWN: dict[str, dict[str, Any]] = json.loads(Path(os.environ["PARLEY_KNOWN"]).read_text())
 
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Ask for a model that there is, where one is asked for as it may be."""
+    """Name what there is, where something is named as it may be."""
     if not isinstance(body, dict):
         return body
-    changed = dict(body)
-    if isinstance(model := body.get("model"), str) and NAME.fullmatch(model):
-        changed["model"] = MODEL
-    if "budgets" in context.operation.path and isinstance(body.get("organization"), str):
-        changed["organization"] = ELSEWHERE
-    return changed
+    known = KNOWN.get(context.operation.path, {})
+    return {
+        name: known[name] if name in known and type(value) is type(known[name]) else value
+        for name, value in body.items()
+    }
 
 
 @schemathesis.hook
@@ -106,21 +151,33 @@ def _escaped(operation: str) -> str:
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Drop what a rule of `RULES` says."""
-    if type(failure).__name__ != "RejectedPositiveData":
-        return True
+    """Drop a refusal of what the schema allows where a rule says why; keep a list of them."""
+    kind, said = type(failure).__name__, f"{failure.message}\n{response.text}"
+    if kind != "RejectedPositiveData":
+        return not any(
+            re.fullmatch(_escaped(operation), case.operation.label)
+            and kind == name
+            and re.fullmatch(words, said, re.DOTALL)
+            for operation, name, words, _ in LEFT_OUT
+        )
+    label, fields, text = case.operation.label, _fields(response), response.text
+    rules = [_rule(label, field, text) for field in fields]
     with Path(os.environ["PARLEY_RULES"]).open("a") as file:
-        file.write(f"{case.operation.label}\t{_field(response)}\t{response.text[:300]}\n")
-    field = _field(response)
-    return not any(
-        re.fullmatch(_escaped(operation), case.operation.label) and re.fullmatch(names, field)
-        for operation, names, _ in RULES
-    )
+        file.write(f"{label}\t{', '.join(fields)}\t{rules}\t{text[:300]}\n")
+    return None in rules
 
 
-def _field(response: Any) -> str:
-    """Return the field that a refusal names; the fields of several, in order."""
+def _rule(label: str, field: str, text: str) -> str | None:
+    """Return the rule by which the field was refused."""
+    for operation, fields, words, rule in RULES:
+        pairs = ((_escaped(operation), label), (fields, field), (words, text))
+        if all(re.fullmatch(pattern, found, re.DOTALL) for pattern, found in pairs):
+            return rule
+    return None
+
+
+def _fields(response: Any) -> list[str]:
+    """Return the fields that a refusal names; one without a name where it names none."""
     error = response.json().get("error", {})
-    if fields := error.get("fields"):
-        return ",".join(sorted(fields))
-    return str(error.get("param") or error.get("details", {}).get("param") or "")
+    one = error.get("param") or error.get("details", {}).get("param") or ""
+    return sorted(error.get("fields", {})) or [one]

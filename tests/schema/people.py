@@ -30,6 +30,7 @@ class World:
 
     def __init__(self, vendor: FakeVendor) -> None:
         vendor.serve(MODEL)
+        vendor.serve("0", model="other-model")  # the name that Schemathesis makes first
         self.demo = demo.seed()
         self.organization = self.demo.organization
         self.alice = User.objects.get(username=self.demo.staff_username)
@@ -95,6 +96,23 @@ class World:
             "/v1/models/": {"model": [MODEL]},
             "/v1/files/": {"file_id": self.files},
             "/v1/batches/": {"batch_id": self.batches},
+        }
+
+    def named(self) -> dict[str, dict[str, Any]]:
+        """Return what bodies may name, by address and field."""
+        calls = ("chat/completions", "responses", "messages", "messages/count_tokens", "embeddings")
+        # Budgets are made where they count nobody's calls: what they refuse would tell nothing.
+        budget = {"organization": self.elsewhere.slug, "time_zone": "UTC"}
+        return {
+            **{f"/v1/{call}": {"model": MODEL} for call in calls},
+            "/v1/batches": {"input_file_id": self.files[0]},
+            "/api/budgets/": budget,
+            "/api/budgets/{id}/": budget,
+            "/api/cache/wrong-hit/": {"usage_id": str(self.hit.usage_id)},
+            "/api/prompts/{name}/render/": {
+                "label": "production",
+                "variables": {"user_name": "Ann", "today": "Monday"},
+            },
         }
 
     def _hit(self) -> SemanticHit:
