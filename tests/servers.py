@@ -11,6 +11,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import psutil
 import psycopg
 from django.conf import settings
 from django.db import connection
@@ -48,6 +49,13 @@ class Server:
     @property
     def port(self) -> int:
         return int(self.url.rsplit(":", 1)[1])
+
+    def kill(self) -> None:
+        """End the process at once, with its children if it has any."""
+        process = psutil.Process(self.process.pid)
+        for one in [*process.children(recursive=True), process]:
+            one.kill()
+        self.process.wait()
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-import psutil
 import pytest
 from django.test import override_settings
 from openai import APIConnectionError, OpenAI
@@ -53,14 +52,6 @@ def ask(server: Server, site: Site) -> str:
     with OpenAI(base_url=f"{server.url}/v1", api_key=site.api_key, max_retries=0) as client:
         stream = client.chat.completions.create(model="doomed", stream=True, messages=MESSAGES)
         return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
-
-
-def kill(server: Server) -> None:
-    """End the process at once, with its children if it has any."""
-    process = psutil.Process(server.process.pid)
-    for one in [*process.children(recursive=True), process]:
-        one.kill()
-    server.process.wait()
 
 
 def sweep() -> None:
@@ -135,7 +126,7 @@ def test_a_process_that_is_killed_in_the_midst_of_an_answer(
         while len(heard.split()) < pieces:
             heard += next(stream).choices[0].delta.content or ""
         assert BudgetPeriod.objects.get().held_usd > 0
-        kill(doomed)
+        doomed.kill()
         with pytest.raises(APIConnectionError):
             list(stream)
     gate.open()

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 
-import psutil
 import pytest
 from django.test import override_settings
 from openai import APIConnectionError, OpenAI
@@ -26,14 +25,6 @@ def doomed(site: Site) -> Iterator[Server]:
         yield server
 
 
-def kill(server: Server) -> None:
-    """End the server and its worker processes at once, as the kernel does when memory is out."""
-    parent = psutil.Process(server.process.pid)
-    for process in [*parent.children(recursive=True), parent]:
-        process.kill()
-    server.process.wait()
-
-
 def test_a_killed_server_leaves_honest_books(site: Site, doomed: Server) -> None:
     client = OpenAI(base_url=f"{doomed.url}/v1", api_key=site.api_key, max_retries=0)
     streams = [
@@ -47,7 +38,7 @@ def test_a_killed_server_leaves_honest_books(site: Site, doomed: Server) -> None
     running = UsageRecord.objects.filter(state=UsageState.STARTED)
     eventually(lambda: running.filter(output_tokens__gt=0).count() == 4)  # each tells how far it is
 
-    kill(doomed)
+    doomed.kill()
     with pytest.raises(APIConnectionError):
         list(streams[0])
     client.close()

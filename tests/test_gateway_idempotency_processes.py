@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
-import psutil
 import pytest
 from django.test import override_settings
 
@@ -111,7 +110,7 @@ def test_what_a_killed_process_was_saying_is_not_asked_and_charged_a_second_time
 
     with ThreadPoolExecutor(1) as pool:
         following = pool.submit(ask, parley, key, stream=True)
-        kill(other)
+        other.kill()
         followed = following.result()
     again = ask(parley, key, stream=True)
     anew = ask(parley, new_key(), stream=True)
@@ -158,13 +157,6 @@ def test_without_redis_a_request_with_a_key_is_refused_and_others_are_answered(
     assert int(refused.headers["retry-after"]) >= 1
     assert answered.status_code == 200
     assert len(parley.vendor.requests) == UsageRecord.objects.count() == 1
-
-
-def kill(server: Server) -> None:
-    process = psutil.Process(server.process.pid)
-    for one in [*process.children(recursive=True), process]:
-        one.kill()
-    server.process.wait()
 
 
 def sweep() -> None:
