@@ -5,7 +5,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +35,23 @@ class Program:
         asked = {"model": self.model, "messages": MESSAGES, **parameters}
         return self.http.post("/chat/completions", json=asked)
 
-    @contextmanager
-    def connection(self, **parameters: Any) -> Iterator[socket.socket]:
+    def connection(self, *headers: str, **parameters: Any) -> AbstractContextManager[socket.socket]:
         """Have a raw connection on which a completion was asked for."""
         asked = {"model": self.model, "messages": MESSAGES, **parameters}
+        return self.raw("/chat/completions", asked, *headers)
+
+    @contextmanager
+    def raw(self, address: str, asked: Any, *headers: str) -> Iterator[socket.socket]:
+        """Have a raw connection on which something was asked for; who closes it has left."""
         body = json.dumps(asked).encode()
-        head = (
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {self.site.api_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+        lines = (
+            f"POST /v1{address} HTTP/1.1",
+            "Host: 127.0.0.1",
+            f"Authorization: Bearer {self.site.api_key}",
+            f"Content-Length: {len(body)}",
+            *headers,
         )
+        head = "".join(f"{line}\r\n" for line in (*lines, ""))
         port = int(self.site.url.rsplit(":", 1)[1])
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connected:
             connected.sendall(head.encode() + body)

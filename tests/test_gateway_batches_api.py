@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import openai
@@ -175,14 +174,14 @@ def test_another_worker_ends_what_one_has_begun(caller: Program) -> None:
     batch = begin(caller, *[asked(caller, number) for number in range(20)])
 
     first = start()
-    wait_for(lambda: BatchLine.objects.filter(status_code=200).count() == 5)
+    eventually(lambda: BatchLine.objects.filter(status_code=200).count() == 5)
     first.kill()
     first.wait()
     gate.open()
     kept = dict(BatchLine.objects.filter(status_code=200).values_list("custom_id", "result"))
     second = start()
     done = ended(caller, batch)
-    wait_for(lambda: not UsageRecord.objects.filter(state=UsageState.STARTED).exists())
+    eventually(lambda: not UsageRecord.objects.filter(state=UsageState.STARTED).exists())
     second.terminate()
 
     assert second.wait(PATIENCE) == 0
@@ -199,10 +198,3 @@ def start() -> "subprocess.Popen[bytes]":
         cwd=settings.BASE_DIR,
         env=environment(PARLEY_LEASE_SECONDS="2"),
     )
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE * 2
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -1,8 +1,6 @@
 """`/v1/embeddings` as programs use it: the official client, and what other clients send."""
 
 import base64
-import json
-import socket
 import struct
 from collections.abc import Iterator
 
@@ -16,7 +14,7 @@ from core.errors import InvalidRequest
 from gateway.embeddings import token_ids
 from llm import tokens
 from llm.models import GuardrailRule, Limit, Scope
-from tests.gateway import PATIENCE, Program, eventually, program, record
+from tests.gateway import Program, eventually, program, record
 from tests.servers import Site
 from tests.vendor import Answer, FakeVendor, Gate
 from tests.vendor_inputs import TOKENS_PER_TEXT, vector_of
@@ -227,15 +225,7 @@ def test_a_client_that_leaves_pays_for_what_was_begun(caller: Program) -> None:
     gate = Gate()
     caller.vendor.script(Answer(gate=gate))
 
-    body = json.dumps({"model": caller.model, "input": "one"}).encode()
-    head = (
-        "POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Authorization: Bearer {caller.site.api_key}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    port = int(caller.site.url.rsplit(":", 1)[1])
-
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connected:
-        connected.sendall(head.encode() + body)
+    with caller.raw("/embeddings", {"model": caller.model, "input": "one"}):
         eventually(lambda: len(caller.vendor.requests) == 1)
     gate.open()
 
