@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import ForeignKey, Q, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import keys
 from accounts.key_forms import AdminKeyForm, RotateForm
-from accounts.models import ApiKey, Scope
+from accounts.models import ApiKey, Scope, User
 from core.errors import InvalidRequest
 
 SHOWN_ONCE = "The key is {} — copy it now, it cannot be shown again."
@@ -54,6 +54,13 @@ class ScopeFilter(admin.SimpleListFilter):
         if self.value() not in Scope.values:
             return queryset
         return queryset.filter(Q(scopes=[]) | Q(scopes__contains=[self.value()]))
+
+
+def _people_below(request: HttpRequest) -> QuerySet[User]:
+    """Return whose secrets the staff member may see: of other staff, none."""
+    if request.user.is_superuser:
+        return User.objects.all()
+    return User.objects.filter(Q(is_staff=False, is_superuser=False) | Q(pk=request.user.pk))
 
 
 @admin.register(ApiKey)
@@ -117,6 +124,8 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def rotate(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Ask what becomes of the old secret, and show the new one once."""
         key = self._key(request, pk)
+        if key.user is not None and key.user not in _people_below(request):
+            raise PermissionDenied  # whoever sees the secret can do all that its person can
         form = RotateForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             title = f"A new secret for {key}?"
@@ -137,6 +146,13 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Keep who pays for a key as it was when it was made."""
         fixed = ["organization", "user"] if obj else []
         return [*self.readonly_fields, *fixed]
+
+    def formfield_for_foreignkey(
+        self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **options: Any
+    ) -> Any:
+        if db_field.name == "user":
+            options["queryset"] = _people_below(request)
+        return super().formfield_for_foreignkey(db_field, request, **options)
 
     def save_model(
         self, request: HttpRequest, obj: ApiKey, form: ModelForm[ApiKey], change: bool

@@ -252,3 +252,30 @@ def test_the_list_of_keys_asks_a_fixed_number_of_questions(
 
     with django_assert_max_num_queries(8):
         client.get(page("apikey_changelist"))
+
+
+def test_staff_see_no_secret_of_somebody_with_more_rights(
+    client: Client, organization: Organization
+) -> None:
+    chief = User.objects.create_superuser("chief", password="secret")
+    helper = User.objects.create_user("helper", password="secret", is_staff=True)
+    names = ["add_apikey", "change_apikey", "view_apikey"]
+    helper.user_permissions.set(Permission.objects.filter(codename__in=names))
+    person = User.objects.create_user("ann", password="secret")
+    for user in (chief, helper, person):
+        Membership.objects.create(organization=organization, user=user)
+    made = {
+        user: keys.create(organization=organization, name="job", user=user)[0]
+        for user in (chief, helper, person)
+    }
+    client.force_login(helper)
+
+    rotated = {
+        user.username: client.post(page("apikey_rotate", key.pk), {"overlap": "0"}).status_code
+        for user, key in made.items()
+    }
+    added = client.post(page("apikey_add"), key_form(organization, user=chief.pk))
+
+    assert rotated == {"chief": 403, "helper": 302, "ann": 302}
+    assert list(added.context["adminform"].form.errors) == ["user"]
+    assert ApiKey.objects.filter(user=chief).count() == 1
