@@ -287,6 +287,9 @@ CACHE_SECONDS = env.int("PARLEY_CACHE_SECONDS", 3600, validate=environment.not_n
 # What guardrails have decided is shown so long.
 GUARDRAIL_DAYS = env.int("PARLEY_GUARDRAIL_DAYS", 90, validate=environment.at_least_one)
 # The answer to a request with an `Idempotency-Key` is kept so long.
+MAX_IDEMPOTENCY_BYTES = env.int(
+    "PARLEY_MAX_IDEMPOTENCY_BYTES", 100_000_000, validate=environment.at_least_one
+)
 IDEMPOTENCY_HOURS = env.float("PARLEY_IDEMPOTENCY_HOURS", 24.0, validate=environment.above_zero)
 
 # Providers may be called at these addresses and networks, although they are link-local or where a

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pytest_django import Settings
 
 from core import redis
 from core.errors import DependencyDown
@@ -171,3 +172,23 @@ async def test_an_answer_that_nobody_waits_for_has_only_so_much_time(
 
     await eventually(making.done)
     assert making.cancelled()
+
+
+async def test_an_api_key_keeps_no_more_than_it_has_room_for(
+    settings: Settings,
+) -> None:
+    settings.MAX_IDEMPOTENCY_BYTES = 25
+    api_key = uuid4().hex
+    for name in ("first", "second", "third"):
+        record = redis.key("idempotency", api_key, name)
+        await claimed(record)
+        made, _ = recorded(record)
+        await say(made, Head(200, []), b"ten bytes!")
+        await made.close()
+
+    told = [
+        (await claimed(redis.key("idempotency", api_key, name)))[0]
+        for name in ("first", "second", "third")
+    ]
+
+    assert told == [b"kept", b"kept", b"not_kept"]

@@ -14,7 +14,7 @@ from gateway.errors import Headers
 
 LEASE = 6.0  # seconds; a process that gives no sign for so long has lost its answers
 SIGN = 1.5  # seconds between two signs
-ERROR_KEPT = 60  # seconds; for those who wait for the same answer
+ERROR_KEPT = 60  # seconds; for those who read the same answer
 MOST_ENTRIES = 500  # in one read
 
 # "begun": it is the caller's to make. "unknown": there is nothing, and nobody makes it.
@@ -36,15 +36,26 @@ if ARGV[1] ~= '' and known[1] ~= ARGV[1] then return {'reused', ''} end
 if known[2] == 'running' and redis.call('EXISTS', KEYS[2]) == 0 then return {'interrupted', ''} end
 return {known[2], known[3]}
 """
-# KEYS: record, lease, log. ARGV: holder, end, seconds of the record, of the log.
+# KEYS: record, lease, log, sum of what the API key keeps. ARGV: holder, end, seconds of the record,
+# of the log of an error, bytes, most bytes. Who reads the log of what is not kept can read it out.
 END = """
-redis.call('EXPIRE', KEYS[3], ARGV[4])
+local ended, seconds = ARGV[2], ARGV[3]
+if ended == 'kept' then
+  local kept = redis.call('INCRBY', KEYS[4], ARGV[5])
+  if kept == tonumber(ARGV[5]) then redis.call('EXPIRE', KEYS[4], ARGV[3]) end
+  if kept > tonumber(ARGV[6]) then
+    ended = 'not_kept'
+    redis.call('DECRBY', KEYS[4], ARGV[5])
+  end
+end
+if ended ~= 'kept' and ended ~= 'interrupted' then seconds = ARGV[4] end
+redis.call('EXPIRE', KEYS[3], seconds)
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return end
 redis.call('DEL', KEYS[2])
-if ARGV[2] == 'forgotten' then
+if ended == 'forgotten' then
   redis.call('DEL', KEYS[1])
 else
-  redis.call('HSET', KEYS[1], 'state', ARGV[2])
+  redis.call('HSET', KEYS[1], 'state', ended)
   redis.call('EXPIRE', KEYS[1], ARGV[3])
 end
 """
@@ -99,11 +110,14 @@ class Log:
         """Forget what was written."""
         return ("DEL", self._key)
 
-    def end(self, end: End, last: int) -> list[Command]:
-        """Write that there are no more pieces after the number `last`, and what becomes of it."""
-        seconds = ERROR_KEPT if end == "forgotten" else self._seconds
-        keys = (self._record, self._lease, self._key)
-        said = (self.holder, end, self._seconds, seconds)
+    def end(self, end: End, last: int, size: int = 0) -> list[Command]:
+        """Write that there are no more pieces after the number `last`, and what becomes of it.
+
+        One of `size` bytes is kept only where the API key has room for it.
+        """
+        keys = (self._record, self._lease, self._key, sum_of(self._record))
+        room = settings.MAX_IDEMPOTENCY_BYTES
+        said = (self.holder, end, self._seconds, ERROR_KEPT, size, room)
         return [self._add(f"{last}-2", Entry(end=end)), ("EVAL", END, len(keys), *keys, *said)]
 
     def sign(self) -> Command:
@@ -131,6 +145,11 @@ def claim(record: str, *, fingerprint: str, holder: str, may_begin: bool) -> Com
 
 def lease_of(record: str) -> str:
     return f"{record}:lease"
+
+
+def sum_of(record: str) -> str:
+    """Return where the bytes are counted that one API key keeps."""
+    return f"{record.rpartition(':')[0]}:bytes"
 
 
 def kept_seconds() -> int:

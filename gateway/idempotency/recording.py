@@ -87,7 +87,7 @@ class Recording:
         if self._alone is not None:
             self._alone.cancel()
         self._tell()
-        await line.send(self._log.end(self._end(), len(self._pieces)))
+        await line.send(self._log.end(self._end(), len(self._pieces), self._size))
 
     def _end(self) -> End:
         if not self._has_ended or self._is_lost or self._head is None:
