@@ -6,6 +6,7 @@ It runs with all of its checks and with those of `hooks.py`, once with keys and 
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from config.docs import document
 from tests.schema.people import World
 from tests.servers import running_server
 from tests.vendor import FakeVendor
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 HERE = Path(__file__).parent
 PROGRAM = settings.BASE_DIR / ".venv-clients" / "bin" / "schemathesis"
 REPORTS = settings.BASE_DIR / ".data" / "schemathesis"
+IDS_IN_BODIES = {"POST /v1/batches", "POST /api/cache/wrong-hit/"}  # as in `hooks.py`
 PATIENCE = 6 * 3600.0  # seconds; a long run is asked for by hand
 EXAMPLES = os.environ.get("EXAMPLES", "8")  # of each operation; its coverage phase has its own
 SEED = 20261121
@@ -54,6 +57,20 @@ def test_the_document_says_what_is_so(part: str, vendor: FakeVendor, tmp_path: P
     REPORTS.mkdir(parents=True, exist_ok=True)
     (REPORTS / f"{part}.txt").write_text(ran.stdout)
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    reached = set((tmp_path / "reached.txt").read_text().splitlines())
+    assert reached == _with_ids(part), "What Alice never did, nobody could be refused."
+
+
+def _with_ids(part: str) -> set[str]:
+    """Return the operations on what belongs to somebody."""
+    option, pattern = PARTS[part]
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in document()["paths"].items()
+        for method in methods
+        if ("{" in path or f"{method.upper()} {path}" in IDS_IN_BODIES)
+        and bool(re.search(pattern, path)) is option.startswith("--include")
+    }
 
 
 def _run(url: str, configuration: Path, selected: list[str]) -> "subprocess.CompletedProcess[str]":
@@ -74,6 +91,7 @@ def _run(url: str, configuration: Path, selected: list[str]) -> "subprocess.Comp
             "SCHEMATHESIS_HOOKS": "hooks",
             "PARLEY_WHO": str(configuration.parent / "who.json"),
             "PARLEY_KNOWN": str(configuration.parent / "known.json"),
+            "PARLEY_REACHED": str(configuration.parent / "reached.txt"),
             "PARLEY_RULES": str(REPORTS / "rules.txt"),
         },
         check=False,

@@ -131,8 +131,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 def what_is_anothers_is_not_found(ctx: Any, response: Any, case: Any) -> None:
     """What Alice could do, a stranger found nothing to do it with."""
     told = _asked.pop(case.id, {})
-    if not 200 <= response.status_code < 300:
+    if not told or not 200 <= response.status_code < 300:
         return
+    with Path(os.environ["PARLEY_REACHED"]).open("a") as file:
+        file.write(f"{case.operation.label}\n")
     for name, status in told.items():
         if status != 404 and not _is_shared(name, case.operation.label, status):
             raise AssertionError(f"{name} got {status}, and not 404, for what is Alice's.")
