@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from billing.tags import LONGEST_TAG, MOST_TAGS
 from gateway import encoding, openapi_types, wire
 from gateway.batches.wire import BatchRequest
 from gateway.embeddings.wire import EmbeddingRequest
+from gateway.extensions import Task
 from gateway.messages import answer as messages_answer
 from gateway.messages import wire as messages_wire
 from gateway.openapi_types import AnthropicError, OpenAIError
@@ -20,6 +22,8 @@ from gateway.paging import FilePage, Page
 from gateway.responses.answer import Response
 from gateway.responses.wire import CreateResponse
 
+TAG = f"[A-Za-z0-9_.:-]{{1,{LONGEST_TAG}}}"
+TagsHeader = Annotated[str, Meta(pattern=f"^({TAG}( *, *{TAG}){{0,{MOST_TAGS - 1}}})?$")]
 FileId = Annotated[str, Meta(pattern="^file-[0-9a-f]{32}$")]
 BatchId = Annotated[str, Meta(pattern="^batch_[0-9a-f]{32}$")]
 
@@ -61,10 +65,16 @@ def of_page(page: type[Page] | type[FilePage], name: str, description: str) -> P
 
 
 TAGS = Parameter(
-    name="X-Parley-Tags", place="header", description="Tags of the call, separated by commas."
+    name="X-Parley-Tags",
+    place="header",
+    description="Tags of the call, separated by commas.",
+    type=TagsHeader,
 )
 TASK = Parameter(
-    name="X-Parley-Task", place="header", description="What the call is for: routes may look at it."
+    name="X-Parley-Task",
+    place="header",
+    description="What the call is for: routes may look at it.",
+    type=Task,
 )
 ONCE = Parameter(
     name="Idempotency-Key",
