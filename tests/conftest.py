@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.management.commands import flush
 from django.db import OperationalError, connections
 
@@ -35,6 +36,17 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     yield
     connections.close_all()
     end_connections()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords once and not a million times, which took half of the tests' time.
+
+    How often is part of a hash, so server processes can check it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+        yield
 
 
 # What Django's own flush does for each test with tables of its own takes half a second: it empties
