@@ -20,7 +20,7 @@ from django.utils.html import format_html
 from accounts.models import User
 from billing.models import DisplayCurrency, ExchangeRate
 from billing.money import as_text
-from core.cached import MAX_AGE, clock
+from core import cached
 from core.errors import AppError
 
 COLUMNS = ("day", "currency", "rate")
@@ -90,10 +90,10 @@ def rate_of(day: date | None = None) -> Rate | None:
     """
     wanted = day or timezone.now().astimezone(UTC).date()
     known = _rates.get(wanted)
-    if known is None or clock() >= known[0]:
+    if known is None or cached.clock() >= known[0]:
         if len(_rates) >= MOST_DAYS:
             _rates.clear()
-        known = _rates[wanted] = (clock() + MAX_AGE, _load(wanted))
+        known = _rates[wanted] = (cached.clock() + cached.MAX_AGE, _load(wanted))
     return known[1]
 
 

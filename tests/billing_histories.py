@@ -154,16 +154,21 @@ ends = st.builds(End, few, st.integers(0, 3000), one_in_four)
 entries = st.one_of(
     calls, calls, ends, ends, st.builds(Sign, few, st.integers(0, 5000)), st.builds(Hit, calls)
 )
+rates = st.builds(
+    PriceSnapshot,
+    input_usd=st.sampled_from([Decimal(0), Decimal(1), Decimal(30)]),
+    output_usd=st.sampled_from([Decimal(10), Decimal("33.333333"), Decimal(90)]),
+    request_usd=st.sampled_from([None, None, Decimal("0.02")]),
+)
 prices = st.builds(
-    NewPrice,
-    st.sampled_from(MODELS),
-    st.builds(
-        PriceSnapshot,
-        input_usd=st.sampled_from([Decimal(0), Decimal(1), Decimal(30)]),
-        output_usd=st.sampled_from([Decimal(0), Decimal(10), Decimal("33.333333"), Decimal(90)]),
-        request_usd=st.sampled_from([None, None, Decimal("0.02")]),
-    ),
-    st.sampled_from([0.0, 0.0, 0.005, 3.0, 24.0]),
+    NewPrice, st.sampled_from(MODELS), rates, st.sampled_from([0.0, 0.0, 0.005, 3.0, 24.0])
+)
+# Most models have a price from the start; calls of the others cost nothing that is known.
+first_prices = st.tuples(
+    *(
+        st.builds(NewPrice, st.just(model), rates, st.sampled_from([0.0, 0.0, 0.0, 3.0]))
+        for model in MODELS
+    )
 )
 batches = st.builds(Batch, st.lists(entries, min_size=3, max_size=8), one_in_four)
 steps = st.one_of(
@@ -175,11 +180,35 @@ steps = st.one_of(
     st.builds(Later, st.sampled_from([0.01, 3.0, 11.0, 26.0]), st.booleans()),
 )
 histories = st.tuples(
-    st.lists(prices, min_size=1, max_size=3),
+    first_prices,
     st.lists(budgets, min_size=1, max_size=3),
     st.lists(steps, min_size=6, max_size=10),
     st.tuples(budgets, batches),  # a budget that finds calls made before it
 ).map(lambda parts: [step for part in parts for step in part])
+
+
+_call = NewCall(user=None, has_key=False, prompt_name="", model=MODELS[0], tags=(), most_tokens=100)
+# What has to be among the histories: a budget that finds what was spent before it, a call that
+# costs more than it held, and one whose process has died.
+KNOWN: list[Any] = [
+    NewPrice(MODELS[0], PriceSnapshot(input_usd=Decimal(1), output_usd=Decimal(10)), hours=0.0),
+    Batch([_call], is_repeated=False),
+    Batch([End(which=0, output_tokens=100, is_void=False)], is_repeated=False),
+    NewBudget(
+        user=None,
+        has_key=False,
+        prompt_name="",
+        model="",
+        tag="",
+        period="total",
+        time_zone=ZONES[0],
+        limit_usd=Decimal("0.02"),
+        is_hard=True,
+    ),
+    Batch([_call, _call], is_repeated=False),
+    Batch([End(which=1, output_tokens=3000, is_void=False)], is_repeated=False),
+    Later(hours=1.0, is_swept=True),
+]
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from accounts import keys
 from accounts.models import ApiKey, Organization, User
@@ -24,6 +24,7 @@ from billing.pricing import ORDINARY, PriceSnapshot, TokenUsage, worst_case_usd
 from core.ids import new_id
 from tests.billing_histories import (
     INPUT_TOKENS,
+    KNOWN,
     NOTHING,
     Batch,
     Call,
@@ -243,6 +244,7 @@ def _worst_case(price: PriceSnapshot | None, most_tokens: int) -> Decimal:
 
 @EVERY_TIME_THE_SAME
 @given(steps=histories)
+@example(steps=KNOWN)
 def run_histories(clock: Clock, steps: list[Any]) -> None:
     history = History(clock)
     for step in steps:
