@@ -5,7 +5,7 @@ hold and a settlement may each wait for company, and nobody notices; where few c
 short, none waits.
 """
 
-SHARE = 0.02  # of what a call takes, that its hold and its settlement may each wait at most
+SHARE = 0.03  # of what a call takes, that its hold and its settlement may each wait at most
 LONGEST = 0.02  # seconds
 ENOUGH = 6  # entries that must be expected in that time
 WEIGHT = 0.2  # of the newest figure in what is expected

@@ -16,9 +16,9 @@ def paced(entries_a_second: float, call_seconds: float) -> Pace:
 @pytest.mark.parametrize(
     ("entries_a_second", "call_seconds", "pause"),
     [
-        (2_000, 0.2, 0.004),
+        (2_000, 0.2, 0.006),
         (2_000, 30, 0.02),  # no longer, whatever calls take
-        (2_000, 0.1, 0),  # not enough would come in 2 ms
+        (2_000, 0.05, 0),  # not enough would come in 1.5 ms
         (200, 30, 0),
         (1, 30, 0),
     ],
