@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from prompts import api
+from prompts.api import prompts as api
 
 router = SimpleRouter()
 router.register("prompts", api.PromptViewSet, basename="prompt")

@@ -13,6 +13,7 @@ DESCRIPTIONS: dict[VariableType, str] = {
     "text": "a text",
     "number": "a number",
     "boolean": "true or false",
+    "choice": "one of its options",
     "list": "a list",
     "json": "a JSON value",
 }
@@ -35,7 +36,7 @@ def fits(value: Any, kind: VariableType) -> bool:
     if not _is_json(value):
         return False
     match kind:
-        case "text":
+        case "text" | "choice":
             return isinstance(value, str)
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)

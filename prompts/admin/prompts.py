@@ -18,7 +18,7 @@ from core.admin import ReadOnly
 from core.errors import AppError
 from llm.caching import purges
 from prompts import services
-from prompts.forms import VersionEditor
+from prompts.admin.editor import VersionEditor
 from prompts.models import PRODUCTION, Prompt, PromptLabel, PromptVersion
 
 CSS = {"all": ["prompts/admin.css"]}

@@ -1,6 +1,5 @@
-"""Which words are sent: prompts, their immutable versions, and the labels that point at them."""
+"""Which words are sent: prompts and their immutable versions."""
 
-import re
 from typing import Any, Never, Self
 
 import msgspec
@@ -10,10 +9,11 @@ from django.db import models
 from accounts.models import CacheMode, Organization
 from accounts.principal import Principal
 from llm.models.caching import LONGEST_SECONDS
-from prompts.content import PromptContent
+from prompts.content import DEFAULT_LOCALE, LONGEST_LOCALE, PromptContent
 
-PRODUCTION = "production"  # the label that callers get unless they name another
-LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+# For the code before, while a deploy runs.
+EMPTY_LIST = models.Value([], models.JSONField())
+EMPTY_OBJECT = models.Value({}, models.JSONField())
 
 
 class PromptQuerySet(models.QuerySet["Prompt"]):
@@ -103,6 +103,12 @@ class PromptVersion(models.Model):
     messages = models.JSONField()
     variables = models.JSONField(default=list)
     settings = models.JSONField(default=dict)
+    tools = models.JSONField(default=list, db_default=EMPTY_LIST)
+    output_schema = models.JSONField(null=True)
+    locales = models.JSONField(default=dict, db_default=EMPTY_OBJECT)
+    default_locale = models.CharField(
+        max_length=LONGEST_LOCALE, default=DEFAULT_LOCALE, db_default=DEFAULT_LOCALE
+    )
     content_hash = models.CharField(max_length=64)
     note = models.CharField(max_length=300, blank=True, help_text="What changed, and why.")
     author = models.ForeignKey("accounts.User", models.SET_NULL, null=True, blank=True)
@@ -133,21 +139,3 @@ class PromptVersion(models.Model):
         """Return what this version says, typed."""
         fields = {name: getattr(self, name) for name in PromptContent.__struct_fields__}
         return msgspec.convert(fields, PromptContent)
-
-
-class PromptLabel(models.Model):
-    """A name that points at one version of a prompt, and can be moved to another."""
-
-    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="labels")
-    name = models.CharField(max_length=50)
-    version = models.ForeignKey(PromptVersion, models.PROTECT, related_name="labels")
-    moved_at = models.DateTimeField(auto_now=True)
-    moved_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, blank=True)
-
-    class Meta:
-        verbose_name = "label"
-        ordering = ["prompt", "name"]
-        constraints = [models.UniqueConstraint(fields=["prompt", "name"], name="prompt_label_once")]
-
-    def __str__(self) -> str:
-        return self.name
