@@ -3,15 +3,17 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from prompts.api import prompts as api
+from prompts.api.labels import LabelDetail
+from prompts.api.prompts import PromptViewSet
+from prompts.api.versions import VersionDetail, VersionList
 
 router = SimpleRouter()
-router.register("prompts", api.PromptViewSet, basename="prompt")
+router.register("prompts", PromptViewSet, basename="prompt")
 
 app_name = "prompts-api"
 urlpatterns = [
     *router.urls,
-    path("prompts/<slug:name>/versions/", api.VersionList.as_view(), name="versions"),
-    path("prompts/<slug:name>/versions/<int:number>/", api.VersionDetail.as_view(), name="version"),
-    path("prompts/<slug:name>/labels/<slug:label>/", api.LabelDetail.as_view(), name="label"),
+    path("prompts/<slug:name>/versions/", VersionList.as_view(), name="versions"),
+    path("prompts/<slug:name>/versions/<int:number>/", VersionDetail.as_view(), name="version"),
+    path("prompts/<slug:name>/labels/<slug:label>/", LabelDetail.as_view(), name="label"),
 ]

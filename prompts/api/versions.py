@@ -1,0 +1,116 @@
+"""Versions over REST: read by all, appended by staff who may."""
+
+from typing import Any
+
+import msgspec
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers, status
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.api import Pages
+from core.errors import InvalidRequest
+from prompts import services
+from prompts.api.rights import check_staff, person_of, prompt_named
+from prompts.content import PromptContent
+from prompts.models import PromptVersion
+
+
+class Words(serializers.CharField):
+    """A text; a number is none."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class AnyJson(serializers.JSONField):
+    """Any JSON, null as well: with `allow_null` the document would tell of null twice."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return (True, None) if data is None else super().validate_empty_values(data)
+
+
+class MessageTemplateSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=["system", "developer", "user", "assistant"])
+    template = Words(trim_whitespace=False)
+
+
+class VariableSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    type = serializers.ChoiceField(
+        choices=["text", "number", "boolean", "list", "json"], default="text"
+    )
+    required = serializers.BooleanField(default=True)  # type: ignore[assignment]  # a field's name
+    default = AnyJson(default=None)
+
+
+class SettingsSerializer(serializers.Serializer[Any]):
+    temperature = serializers.FloatField(required=False)
+    max_tokens = serializers.IntegerField(required=False, min_value=1)
+
+
+class VersionSerializer(serializers.ModelSerializer[PromptVersion]):
+    messages = MessageTemplateSerializer(many=True)
+    variables = VariableSerializer(many=True, required=False)
+    settings = SettingsSerializer(required=False)
+    author: Any = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
+
+    class Meta:
+        model = PromptVersion
+        fields = ["number", "messages", "variables", "settings", "note", "author", "created_at"]
+        read_only_fields = ["number", "created_at"]
+
+
+class NewestVersionFirst(Pages):
+    ordering = ["-number"]
+
+
+@extend_schema_view(post=extend_schema(responses={201: VersionSerializer}))
+class VersionList(ListAPIView[PromptVersion]):
+    """The versions of a prompt, newest first; staff who may append one."""
+
+    queryset = PromptVersion.objects.none()
+    serializer_class = VersionSerializer
+    pagination_class = NewestVersionFirst
+
+    def get_queryset(self) -> QuerySet[PromptVersion]:
+        return (
+            prompt_named(self.request, self.kwargs).versions.newest_first().select_related("author")
+        )
+
+    def post(self, request: Request, name: str) -> Response:
+        """Append a version; no label points at it yet."""
+        check_staff(request, "prompts.add_promptversion")
+        prompt = prompt_named(request, self.kwargs)
+        sent = VersionSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        fields = dict(sent.validated_data)
+        note = fields.pop("note", "")
+        version = services.add_version(
+            prompt=prompt, content=_content(fields), note=note, author=person_of(request)
+        )
+        return Response(VersionSerializer(version).data, status=status.HTTP_201_CREATED)
+
+
+class VersionDetail(RetrieveAPIView[PromptVersion]):
+    """One version of a prompt, which never changes."""
+
+    queryset = PromptVersion.objects.none()
+    serializer_class = VersionSerializer
+    lookup_field = "number"
+
+    def get_queryset(self) -> QuerySet[PromptVersion]:
+        return prompt_named(self.request, self.kwargs).versions.select_related("author")
+
+
+def _content(fields: dict[str, Any]) -> PromptContent:
+    try:
+        return msgspec.convert(fields, PromptContent)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The version is wrong: {error}.") from None
