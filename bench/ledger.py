@@ -118,7 +118,7 @@ async def _timed(organization_id: int) -> tuple[float, float, float]:
     )
 
 
-async def _seconds(work: Awaitable[None]) -> float:
+async def _seconds(work: Awaitable[object]) -> float:
     began_at = time.perf_counter()
     await work
     return time.perf_counter() - began_at

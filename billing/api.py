@@ -1,5 +1,6 @@
 """What a caller has used, for programs."""
 
+import django_filters
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
@@ -19,6 +20,9 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
             "started_at",
             "prompt_name",
             "prompt_version",
+            "experiment",
+            "arm",
+            "unit",
             "provider",
             "model_asked",
             "model_served",
@@ -46,6 +50,12 @@ class UsageRecordSerializer(serializers.ModelSerializer[UsageRecord]):
         read_only_fields = fields
 
 
+class UsageRecordFilter(django_filters.FilterSet):
+    class Meta:
+        model = UsageRecord
+        fields = ["experiment"]
+
+
 class NewestFirst(Pages):
     ordering = ["-started_at", "-id"]
 
@@ -56,6 +66,7 @@ class UsageRecordList(generics.ListAPIView[UsageRecord]):
     queryset = UsageRecord.objects.none()
     serializer_class = UsageRecordSerializer
     pagination_class = NewestFirst
+    filterset_class = UsageRecordFilter
 
     def get_queryset(self) -> QuerySet[UsageRecord]:
         return UsageRecord.objects.visible_to(principal_of(self.request))

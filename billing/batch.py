@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import structlog
@@ -12,14 +14,15 @@ from django.utils import timezone
 from billing import ledger_sql
 from billing.calendar import Calendar, Definition
 from billing.entries import Entry, Hold
-from billing.ledger_sql import Missing, Overrun, Refused
+from billing.ledger_sql import Answer, Missing, Overrun, Refused, Room
 from billing.opening import PeriodsMissing
 from billing.periods import Period
 from billing.refusals import explain
 
 logger = structlog.get_logger(__name__)
 
-Results = list[Exception | None]
+# Of a hold what it leaves on its hard budgets; `None` where none applies, or nothing is known.
+Results = list[Decimal | Exception | None]
 
 _calendar = Calendar()
 
@@ -48,7 +51,7 @@ class Batch:
         )
 
     def results(self, rows: Sequence[Sequence[Any]]) -> Results:
-        """Return for each entry nothing, or why it was refused.
+        """Return of each hold what it leaves, and of what was refused why.
 
         Raises `PeriodsMissing` where nothing was booked because a period has to be opened first.
         """
@@ -62,17 +65,19 @@ class Batch:
             if isinstance(answer, Overrun):
                 usage_id, cost_usd = str(answer.usage_id), str(answer.cost_usd)
                 logger.warning("billing.overrun", usage_id=usage_id, cost_usd=cost_usd)
-        refusals = {answer.number: answer for answer in answers if isinstance(answer, Refused)}
-        return self._outcomes(refusals)
+        return self._outcomes(answers)
 
-    def _outcomes(self, refusals: Mapping[int, Refused]) -> Results:
-        outcomes: Results = []
-        number = 0
-        for entry in self.entries:
-            number += isinstance(entry, Hold)
-            refused = refusals.get(number) if isinstance(entry, Hold) else None
-            outcomes.append(None if refused is None else explain(refused, self.now))
-        return outcomes
+    def _outcomes(self, answers: Sequence[Answer]) -> Results:
+        rooms = next((answer.left_usd for answer in answers if isinstance(answer, Room)), ())
+        of_holds: dict[int, Decimal | Exception | None] = dict(enumerate(rooms, start=1))
+        for answer in answers:
+            if isinstance(answer, Refused):
+                of_holds[answer.number] = explain(answer, self.now)
+        numbers = count(1)
+        return [
+            of_holds.get(next(numbers)) if isinstance(entry, Hold) else None
+            for entry in self.entries
+        ]
 
     def _unopened(self, missing: Sequence[Missing]) -> dict[int, Period]:
         """Return the periods to open; where PostgreSQL was not told which it is, learn it."""

@@ -26,6 +26,9 @@ class Attempt:
     price: PriceSnapshot | None  # None: the model has no price
     prompt_name: str = ""
     prompt_version: int | None = None
+    experiment: str = ""
+    arm: str = ""  # of the experiment
+    unit: str = ""  # what the arm was drawn for
     tags: tuple[str, ...] = ()
     service_tier: str = ""  # as it was asked for: counts while the vendor has said nothing
     is_cache_hit: bool = False

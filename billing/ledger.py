@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -45,15 +46,17 @@ _writer = ThreadPoolExecutor(
 _unsettled = OpenWork()  # what goes on after its caller has left
 
 
-async def hold(attempt: Attempt) -> None:
+async def hold(attempt: Attempt) -> Decimal | None:
     """Write the attempt's usage record and hold its worst case on every budget that applies.
 
+    Returns what is then left on the hard budget that has least, in US dollars; `None` where no hard
+    budget applies, or where the hold was booked by a commit whose answer was lost.
     Raises `BudgetExceeded`, or `DependencyDown` where PostgreSQL is away: the model is not to be
     called. A caller that is cancelled meanwhile leaves no hold behind.
     """
     held = _batchers.get().enqueue(Hold(attempt))
     try:
-        await asyncio.shield(held)
+        return await asyncio.shield(held)
     except asyncio.CancelledError:
         _go_on(_release(held, void(attempt, Outcome.STOPPED)))
         raise
@@ -131,10 +134,12 @@ async def _write(entries: Sequence[Entry]) -> Results:
 _open_calls: LoopLocal[OpenCalls] = LoopLocal(OpenCalls)
 _pace = Pace()
 _lines: LoopLocal[Line] = LoopLocal(Line)
-_batchers: LoopLocal[Batcher[Entry, None]] = LoopLocal(lambda: Batcher(_write, pause=_pace.pause))
+_batchers: LoopLocal[Batcher[Entry, Decimal | None]] = LoopLocal(
+    lambda: Batcher(_write, pause=_pace.pause)
+)
 
 
-async def _release(held: "asyncio.Future[None]", settlement: Settlement) -> None:
+async def _release(held: "asyncio.Future[Decimal | None]", settlement: Settlement) -> None:
     """Settle an attempt whose caller left while it was being written, if it was written."""
     await asyncio.wait([held])
     await _settle_until_done(settlement, pause=0)

@@ -37,9 +37,11 @@ class OpenCalls:
         """Remember what has begun and what has ended with a batch."""
         self.are_doubtful = any(isinstance(result, DependencyDown) for result in results)
         for entry, result in zip(entries, results, strict=True):
-            if isinstance(entry, Hold) and result is None:
+            if isinstance(result, Exception):
+                continue
+            if isinstance(entry, Hold):
                 self._attempts[entry.attempt.id] = entry.attempt
-            elif isinstance(entry, Settle) and result is None:
+            elif isinstance(entry, Settle):
                 self._attempts.pop(entry.settlement.usage_id, None)
 
 
@@ -58,7 +60,9 @@ def _hold_again(attempts: Sequence[Attempt]) -> bool:
     results = ledger_writer.write([Hold(one) for one in attempts], may_be_written=True)
     if any(isinstance(result, DependencyDown) for result in results):
         return False
-    refused = [one for one, result in zip(attempts, results, strict=True) if result is not None]
+    refused = [
+        one for one, result in zip(attempts, results, strict=True) if isinstance(result, Exception)
+    ]
     if not refused:
         return True
     logger.warning("billing.held_without_room", calls=len(refused))

@@ -1,7 +1,8 @@
 """What the ledger says to PostgreSQL: a whole batch in one round trip, and what comes back.
 
-The statement is a function of ours, `billing_book_batch` in `migrations/0017_ledger_batch.sql`. It
-reads, checks and writes. Written by hand because it is on the way of every call.
+The statement is a function of ours, `billing_book_entries` in
+`migrations/0018_ledger_room_and_arms.sql`. It reads, checks and writes. Written by hand because it
+is on the way of every call.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -21,7 +22,7 @@ from billing.periods import Period
 from billing.pricing import PriceSnapshot
 
 BOOK = """
-SELECT billing_book_batch(
+SELECT billing_book_entries(
     %s::json, %s::json, %s::json, %s::json, %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[],
     %s::text[], %s::text[], %s::text[], %s::json, %s::timestamptz, %s::timestamptz, %s::boolean
 )::text
@@ -50,6 +51,9 @@ class Held(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     api_key_prefix: str = ""
     prompt_name: str = ""
     prompt_version: int | None = None
+    experiment: str = ""
+    arm: str = ""
+    unit: str = ""
     tags: tuple[str, ...] = ()
     service_tier: str = ""
 
@@ -100,6 +104,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     ends_at: datetime | None
 
 
+class Room(msgspec.Struct, frozen=True, tag="room"):
+    """What each hold of the batch leaves on the hard budget that has least; `None`: on none."""
+
+    left_usd: tuple[Decimal | None, ...]
+
+
 class Overrun(msgspec.Struct, frozen=True, tag="overrun"):
     """A call cost more than was held for it; it is booked in full."""
 
@@ -107,7 +117,7 @@ class Overrun(msgspec.Struct, frozen=True, tag="overrun"):
     cost_usd: Decimal
 
 
-Answer = Missing | Refused | Overrun
+Answer = Missing | Refused | Room | Overrun
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Answer).decode
@@ -203,6 +213,9 @@ def _hold(attempt: Attempt) -> "Held":
         principal.api_key_prefix,
         attempt.prompt_name,
         attempt.prompt_version,
+        attempt.experiment,
+        attempt.arm,
+        attempt.unit,
         attempt.tags,
         attempt.service_tier,
     )

@@ -40,7 +40,7 @@ CONNECTION_OPTIONS = {
 
 
 def write(entries: Sequence[Entry], *, may_be_written: bool = False) -> Results:
-    """Book a batch; return for each entry nothing, or why it was refused."""
+    """Book a batch; return of each hold what it leaves, and of what was refused why."""
     missing: Mapping[int, Period] = {}
     for _ in range(TRIES):
         is_asked = False

@@ -30,7 +30,7 @@ def sweep() -> int:
     count = 0
     while entries := [Settle(_settlement(record)) for record in lapsed[:MOST_AT_ONCE]]:
         for result in ledger_writer.write(entries):
-            if result is not None:
+            if isinstance(result, Exception):
                 raise result
         count += len(entries)
     return count

@@ -1,5 +1,7 @@
 """What the headers of an answer say: who answered, from where, at what cost, what is left."""
 
+from decimal import Decimal
+
 from billing.money import exactly
 from gateway import rate_limits
 from gateway.errors import Headers
@@ -12,8 +14,21 @@ EVENT_STREAM: Headers = [
 ]
 
 
-def about(started: Started) -> Headers:
-    """Return what is known when an answer begins."""
+def of_stream(started: Started) -> Headers:
+    """Return what is known when a stream begins."""
+    return [*_about(started), *_room(started.room_usd)]
+
+
+def of_whole(started: Started, finished: Finished) -> Headers:
+    """Return what is known when an answer has ended.
+
+    What several calls took together has no room of its own: then it is that of the first hold.
+    """
+    room_usd = started.room_usd if finished.room_usd is None else finished.room_usd
+    return [*_about(started), *_cost(finished), *_room(room_usd)]
+
+
+def _about(started: Started) -> Headers:
     headers = [
         (b"x-parley-usage-id", str(started.usage_id).encode()),
         (b"x-parley-provider", started.provider.encode()),
@@ -36,8 +51,15 @@ def _cache_result(started: Started) -> bytes:
     return b"shared" if started.is_shared else b"hit"
 
 
-def cost(finished: Finished) -> Headers:
+def _cost(finished: Finished) -> Headers:
     """Return nothing for a model without a price: unknown is not 0."""
     if finished.cost_usd is None:
         return []
     return [(b"x-parley-cost-usd", exactly(finished.cost_usd).encode())]
+
+
+def _room(room_usd: Decimal | None) -> Headers:
+    """Return nothing where no hard budget applies, or none was asked."""
+    if room_usd is None:
+        return []
+    return [(b"x-parley-budget-remaining-usd", exactly(room_usd).encode())]

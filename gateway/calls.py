@@ -8,7 +8,7 @@ from typing import Protocol
 from core import request_id
 from core.errors import InvalidRequest
 from gateway import cache_control, tags
-from gateway.answer_headers import about, cost
+from gateway.answer_headers import of_stream, of_whole
 from gateway.extensions import Extensions
 from gateway.http import ApiConsumer
 from gateway.pacing import paced
@@ -54,7 +54,7 @@ async def begun(consumer: ApiConsumer, events: AsyncGenerator[Event, None]) -> S
     """
     consumer.keep_alive()
     started = await first(events)
-    await consumer.begin_stream(about(started))
+    await consumer.begin_stream(of_stream(started))
     return started
 
 
@@ -84,7 +84,7 @@ async def send_whole(
             deltas.append(event)
         elif isinstance(event, Finished):
             body = written(started, deltas, event)
-            await consumer.send_json(body, *about(started), *cost(event))
+            await consumer.send_json(body, *of_whole(started, event))
 
 
 async def first(events: AsyncGenerator[Event, None]) -> Started:

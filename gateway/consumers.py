@@ -6,7 +6,7 @@ from contextlib import aclosing
 import msgspec
 
 from gateway import choices, encoding, extensions, wire
-from gateway.answer_headers import about, cost
+from gateway.answer_headers import of_stream, of_whole
 from gateway.calls import begun, call_of, relay, send_whole
 from gateway.choices import ChoicesEncoder, Gathered, Numbered
 from gateway.encoding import ChunkEncoder
@@ -55,7 +55,7 @@ class ChatCompletions(ApiConsumer):
         encoder: ChoicesEncoder | None = None
         async for number, event in events:
             if encoder is None and isinstance(event, Started):
-                await self.begin_stream(about(event))
+                await self.begin_stream(of_stream(event))
                 encoder = ChoicesEncoder(
                     event, completion.answers, include_usage=completion.include_usage
                 )
@@ -68,7 +68,7 @@ class ChatCompletions(ApiConsumer):
             gathered.add(number, event)
         if started := gathered.started:
             body = gathered.body(started)
-            await self.send_json(body, *about(started), *cost(gathered.total))
+            await self.send_json(body, *of_whole(started, gathered.total))
 
 
 class ModelList(ApiConsumer):

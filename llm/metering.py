@@ -86,6 +86,7 @@ class Meter:
     def __init__(self, attempt: Attempt, comparable_tokens: int = 0) -> None:
         self.settlement: Settlement | None = None  # what was booked
         self.ttft_ms: int | None = None
+        self.room_usd: Decimal | None = None  # on hard budgets, with the worst case held
         self._attempt = attempt
         self._comparable_tokens = comparable_tokens  # of input; 0: nothing is learned of them
         self._text: list[str] = []
@@ -116,7 +117,7 @@ class Meter:
 
         A caller who leaves meanwhile leaves no hold behind: the ledger sees to that.
         """
-        await ledger.hold(self._attempt)
+        self.room_usd = await ledger.hold(self._attempt)
         self._is_held = True
         self._renew_later()
 
@@ -225,7 +226,15 @@ class Meter:
             is_estimated=is_estimated,
             cost_usd=cost,
             stop_sequence=end.stop_sequence,
+            room_usd=self._room_after(cost),
         )
+
+    def _room_after(self, cost_usd: Decimal | None) -> Decimal | None:
+        """Return what was left at the hold, had the true cost been taken instead."""
+        if self.room_usd is None:
+            return None
+        room = self.room_usd + self._attempt.hold_usd - (cost_usd or NO_COST)
+        return max(room, NO_COST)  # a call may cost more than its worst case
 
     def _settlement(
         self, usage: TokenUsage, is_estimated: bool, cost_usd: Decimal | None
@@ -290,13 +299,17 @@ class Meter:
 
 def asked_by(call: Call, usage_id: UUID | None = None) -> dict[str, Any]:
     """Return who makes an attempt, on whose behalf and with which words."""
+    prompt = call.prompt
     return {
         "id": usage_id or new_id(),
         "request_id": call.request_id,
         "surface": call.surface,
         "principal": call.principal,
-        "prompt_name": call.prompt.name if call.prompt else "",
-        "prompt_version": call.prompt.version if call.prompt else None,
+        "prompt_name": prompt.name if prompt else "",
+        "prompt_version": prompt.version if prompt else None,
+        "experiment": prompt.experiment if prompt else "",
+        "arm": prompt.arm if prompt else "",
+        "unit": prompt.unit if prompt else "",
         "tags": call.tags,
     }
 

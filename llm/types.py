@@ -148,6 +148,9 @@ class PromptUsed(Struct, frozen=True):
     name: str
     version: int
     cache: PromptCache = PromptCache()
+    experiment: str = ""  # that chose these words, with the arm that was drawn for the unit
+    arm: str = ""
+    unit: str = ""
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -200,6 +203,9 @@ class Started(Struct, frozen=True, kw_only=True):
     is_shared: bool = False  # a cache hit on an answer that is still in the making
     similarity: float | None = None  # of the question this answer was given to, if it is another
     rate_limit: RateLimit | None = None
+    # Left on the hard budget that has least when the attempt was admitted, its worst case held;
+    # None: no hard budget applies, nothing was held for this caller, or it is not known.
+    room_usd: Decimal | None = None
 
 
 class ToolCallDelta(Struct, frozen=True, omit_defaults=True):
@@ -233,6 +239,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     is_estimated: bool
     cost_usd: Decimal | None  # None: the model has no price
     stop_sequence: str | None = None  # which one ended it, where the vendor says so
+    room_usd: Decimal | None = None  # as in `Started`, with the true cost instead of the worst case
 
 
 Event = Started | Delta | Finished

@@ -28,7 +28,7 @@ def before(service: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[N
     return dies
 
 
-def after(service: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def after(service: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[None]]:
     @functools.wraps(service)
     async def dies(*arguments: Any) -> None:
         await service(*arguments)

@@ -247,18 +247,21 @@ class SecondOpinion:
         begun = [begins for name, begins in self.prices if name == model and begins <= now]
         return self.prices[model, max(begun)] if begun else None
 
-    def admit(self, attempt: Attempt, now: datetime, lease: timedelta) -> Budget | None:
-        """Take the call in, or return the budget that has no room."""
+    def admit(self, attempt: Attempt, now: datetime, lease: timedelta) -> Budget | Decimal | None:
+        """Take the call in and return the least it leaves, or return the budget without room."""
+        left: list[Decimal] = []
         for budget in self.budgets:
             if not (budget.is_hard and budget.is_active and is_about(budget, attempt)):
                 continue
             period = period_at(now, kind=budget.period, time_zone=budget.time_zone)
             spent, held = self.amounts(budget, period.starts_at, period.ends_at)
-            if attempt.hold_usd > max(budget.limit_usd - spent - held, NOTHING):
+            room = max(budget.limit_usd - spent - held, NOTHING)
+            if attempt.hold_usd > room:
                 return budget
+            left.append(room - attempt.hold_usd)
         price = self.price_of(attempt.model_asked, now)
         self.calls[attempt.id] = Call(attempt, price, now, now + lease)
-        return None
+        return min(left, default=None)
 
     def amounts(
         self, budget: Budget, starts_at: datetime, ends_at: datetime | None

@@ -6,7 +6,8 @@ from typing import Any
 
 from accounts.models import Organization
 from accounts.principal import Principal
-from billing.entries import Attempt, Settlement
+from billing import ledger_writer
+from billing.entries import Attempt, Entry, Settlement
 from billing.models import Budget, BudgetPeriod, Outcome
 from billing.pricing import PriceSnapshot, TokenUsage
 from core.ids import new_id
@@ -66,3 +67,9 @@ def settlement(of: Attempt, cost_usd: str | None = "0.03", **changes: Any) -> Se
         "finish_reason": "stop",
     }
     return Settlement(**{**values, **changes})
+
+
+def book(*entries: Entry) -> None:
+    """Write the entries, of which none is refused."""
+    results = ledger_writer.write(entries)
+    assert not [result for result in results if isinstance(result, Exception)]

@@ -15,7 +15,7 @@ from accounts.models import Organization, User
 from billing import ledger_writer, prices
 from billing.entries import Hold, Settle
 from billing.models import Budget, Price, UsageRecord
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def call(tenant: Tenant, cost_usd: str = "0.0123", **changes: Any) -> UsageRecor
     """Make one paid call."""
     made = attempt(tenant, "0.10", **changes)
     for entry in (Hold(made), Settle(settlement(made, cost_usd))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     return UsageRecord.objects.get(pk=made.id)
 
 

@@ -11,13 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger_writer
 from billing.entries import Hold, Settle
 from billing.models import UsageRecord
 from billing.reports import rollups
 from core.admin import ShortPaginator
 from core.ids import lowest_id, new_id
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +37,7 @@ def staff(client: Client) -> Client:
 def call(tenant: Tenant, **changes: Any) -> UsageRecord:
     made = attempt(tenant, "0.10", **changes)
     for entry in (Hold(made), Settle(settlement(made, "0.01"))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     return UsageRecord.objects.get(pk=made.id)
 
 

@@ -9,9 +9,8 @@ from django.test import Client
 from accounts import keys
 from accounts.models import Membership, Organization, User
 from accounts.services import principal_for
-from billing import ledger_writer
 from billing.entries import Hold, Settle
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +30,7 @@ def call(tenant: Tenant, user: User, **changes: Any) -> None:
     """Make one paid call of `user`."""
     made = attempt(tenant, "0.001", principal=principal_for(user), **changes)
     for entry in (Hold(made), Settle(settlement(made, "0.000123"))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
 
 
 def usage(client: Client, **headers: str) -> list[dict[str, Any]]:

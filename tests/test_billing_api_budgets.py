@@ -10,10 +10,9 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import Membership, Organization, User
-from billing import ledger_writer
 from billing.entries import Hold
 from billing.models import Budget
-from tests.billing_support import Tenant, attempt, make_tenant
+from tests.billing_support import Tenant, attempt, book, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,7 +81,7 @@ def test_a_key_of_nobody_sees_its_own_and_its_organizations(tenant: Tenant) -> N
 
 
 def test_a_budget_says_where_it_stands(tenant: Tenant, keeper: Client) -> None:
-    assert ledger_writer.write([Hold(attempt(tenant, "0.25"))]) == [None]
+    book(Hold(attempt(tenant, "0.25")))
 
     (budget,) = keeper.get(URL).json()["results"]
 

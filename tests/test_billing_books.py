@@ -15,11 +15,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import books, ledger_writer
+from billing import books
 from billing.entries import Attempt, Hold, Settle
 from billing.models import BookCheck, Budget, BudgetPeriod, Overrun, UsageRecord
 from core.ids import new_id
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,13 +33,13 @@ def tenant() -> Tenant:
 
 def hold(tenant: Tenant, hold_usd: str = "0.10") -> Attempt:
     made = attempt(tenant, hold_usd)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     return made
 
 
 def call(tenant: Tenant, hold_usd: str = "0.10", cost_usd: str = "0.03") -> Attempt:
     made = hold(tenant, hold_usd)
-    assert ledger_writer.write([Settle(settlement(made, cost_usd))]) == [None]
+    book(Settle(settlement(made, cost_usd)))
     return made
 
 
@@ -146,7 +146,7 @@ def test_an_overrun_is_booked_in_full_and_kept_for_each_budget(tenant: Tenant) -
         organization=tenant.organization, name="Soft", limit_usd=Decimal(1), is_hard=False
     )
     made = call(tenant, "0.90", "1.25")
-    assert ledger_writer.write([Settle(settlement(made, "9"))]) == [None]  # books nothing
+    book(Settle(settlement(made, "9")))  # books nothing
 
     rows = Overrun.objects.order_by("period__budget__name")
     assert [row.period.budget.name for row in rows] == ["Monthly", "Soft"]
@@ -162,7 +162,7 @@ def test_an_overrun_of_a_budget_that_was_deleted_keeps_nobody_from_settling(tena
     made = hold(tenant)
     Budget.objects.all().delete()
 
-    assert ledger_writer.write([Settle(settlement(made, "5"))]) == [None]
+    book(Settle(settlement(made, "5")))
 
     assert not Overrun.objects.exists()
     assert UsageRecord.objects.get().cost_usd == 5

@@ -8,11 +8,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from billing import books, ledger, ledger_writer
+from billing import books, ledger
 from billing.entries import Entry, Hold, Settle
 from billing.errors import BudgetExceeded
 from billing.models import Budget, BudgetPeriod
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +74,7 @@ async def test_a_batch_over_midnight_settles_on_one_day_and_holds_on_the_next(
 
     clock("2026-11-22T02:00")
     batch: list[Entry] = [Settle(settlement(late, "0.50")), Hold(attempt(tenant, "0.80"))]
-    assert await sync_to_async(ledger_writer.write)(batch) == [None, None]
+    await sync_to_async(book)(*batch)
 
     assert await held() == [
         ("20 23:00", Decimal("0.50"), Decimal(0)),

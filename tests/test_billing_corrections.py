@@ -22,7 +22,7 @@ from billing.models import (
     Overrun,
     UsageRecord,
 )
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +44,7 @@ def today() -> date:
 def call(tenant: Tenant, cost_usd: str = "0.10", **changes: Any) -> UsageRecord:
     made = attempt(tenant, "0.20", **changes)
     for entry in (Hold(made), Settle(settlement(made, cost_usd))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     return UsageRecord.objects.get(pk=made.id)
 
 
@@ -248,7 +248,7 @@ def test_an_adjustment_takes_room_and_gives_it_back(ann: User, bob: User) -> Non
     (taken,) = ledger_writer.write([Hold(attempt(tenant, "0.20"))])
 
     assert isinstance(refused, BudgetExceeded)
-    assert taken is None
+    assert taken == Decimal("0.20")  # 0.10 spent, 0.20 held
     assert books.differences() == []
 
 

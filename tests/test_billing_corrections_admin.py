@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger_writer, prices
+from billing import prices
 from billing.corrections import posting
 from billing.entries import Hold, Settle
 from billing.models import (
@@ -24,7 +24,7 @@ from billing.models import (
     DisplayCurrency,
     ExchangeRate,
 )
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +52,7 @@ def tenant() -> Tenant:
     made = make_tenant("5")
     call = attempt(made, "0.20")
     for entry in (Hold(call), Settle(settlement(call, "0.0012"))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     prices.set_price(provider="acme", model="model-1", input_usd=Decimal(2), output_usd=Decimal(8))
     return made
 

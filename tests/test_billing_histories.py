@@ -186,16 +186,16 @@ class History:
         is_void = told.outcome == Outcome.FAILED
         self._opinion.calls[told.usage_id].end(told.usage.output_tokens, is_void=is_void)
 
-    def _admit(self, attempt: Attempt, result: Exception | None) -> None:
+    def _admit(self, attempt: Attempt, result: Decimal | Exception | None) -> None:
         if attempt.id in self._opinion.calls:
             assert result is None  # asked again
             return
-        without_room = self._opinion.admit(attempt, self._clock.now, self._lease)
-        if without_room is None:
-            assert result is None
-        else:
+        opinion = self._opinion.admit(attempt, self._clock.now, self._lease)
+        if isinstance(opinion, Budget):
             assert isinstance(result, BudgetExceeded)
-            assert result.details["budget"] == without_room.name
+            assert result.details["budget"] == opinion.name
+        else:
+            assert result == opinion  # what it leaves
 
     def _attempt(self, call: NewCall) -> Attempt:
         user = self._users[call.user] if call.user else None

@@ -16,7 +16,7 @@ from billing.errors import BudgetExceeded
 from billing.models import Budget, Outcome, UsageRecord, UsageState
 from billing.models.usage import COUNTS
 from billing.pricing import PriceSnapshot, Tier, TokenUsage
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,7 +55,7 @@ async def test_concurrent_holds_never_overspend(tenant: Tenant) -> None:
         *(ledger.hold(attempt(tenant, "0.03")) for _ in range(300)), return_exceptions=True
     )
 
-    refused = [result for result in results if result is not None]
+    refused = [result for result in results if isinstance(result, Exception)]
     assert len(results) - len(refused) == 33  # 33 x 0.03 fit into 1.00
     assert all(isinstance(result, BudgetExceeded) for result in refused)
     assert await amounts(tenant) == (Decimal(0), Decimal("0.99"))
@@ -106,7 +106,7 @@ async def test_what_one_budget_refuses_takes_nothing_from_the_others(tenant: Ten
 
     assert isinstance(results[0], BudgetExceeded)
     assert results[0].details["budget"] == "Ann's"
-    assert results[1] is None
+    assert results[1] == 0  # nothing is left
     assert await amounts(tenant) == (Decimal(0), Decimal("1.00"))
 
 
@@ -130,7 +130,7 @@ async def test_what_is_written_again_is_booked_once(limit_usd: str | None) -> No
     hit = Hit(answered := attempt(tenant, "0"), settlement(answered, "0"))
 
     for _ in range(2):
-        assert await in_thread(ledger_writer.write)([Hold(made), hit]) == [None, None]
+        await in_thread(book)(Hold(made), hit)
 
     assert await UsageRecord.objects.acount() == 2
     assert await in_thread(books.differences)() == []
@@ -218,7 +218,8 @@ async def test_a_value_the_database_refuses_fails_alone(tenant: Tenant) -> None:
         *(ledger.hold(one) for one in [*good[:2], bad, *good[2:]]), return_exceptions=True
     )
 
-    assert [result is None for result in results] == [True, True, False, True, True, True]
+    is_held = [isinstance(result, Decimal) for result in results]
+    assert is_held == [True, True, False, True, True, True]
     assert await amounts(tenant) == (Decimal(0), Decimal("0.05"))
 
 
@@ -226,12 +227,12 @@ async def test_of_a_batch_that_is_repeated_in_part_the_rest_is_booked(tenant: Te
     known, new = attempt(tenant, "0.40"), attempt(tenant, "0.50")
     too_much = attempt(tenant, "0.20")
     write = in_thread(ledger_writer.write)
-    assert await write([Hold(known)]) == [None]
+    assert await write([Hold(known)]) == [Decimal("0.60")]
 
     batch = [Hold(new), Hold(known), Hold(too_much)]
     repeated = await write(batch, may_be_written=True)
 
-    assert repeated[:2] == [None, None]
+    assert repeated[:2] == [Decimal("0.10"), None]  # of what is known nothing is said
     assert isinstance(repeated[2], BudgetExceeded)
     assert await write([Hold(known)], may_be_written=True) == [None]
     assert await amounts(tenant) == (Decimal(0), Decimal("0.90"))

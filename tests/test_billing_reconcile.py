@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from billing import ledger_writer, prices
+from billing import prices
 from billing.corrections import reconciling
 from billing.corrections.exports import reading
 from billing.corrections.exports.lines import Cost, ExportUnreadable
@@ -18,7 +18,7 @@ from billing.corrections.reconciling import Reconciliation, Row
 from billing.entries import Hold, Settle
 from billing.models import Adjustment, UsageRecord
 from billing.pricing import TokenUsage
-from tests.billing_support import attempt, make_tenant, settlement
+from tests.billing_support import attempt, book, make_tenant, settlement
 
 DAY = date(2026, 11, 3)
 MODEL = "gpt-4o-2024-08-06"
@@ -151,7 +151,7 @@ def call(cost_usd: str | None, **changes: Any) -> None:
     values = {"provider": "openai", "model_served": MODEL, **changes}
     made = attempt(make_tenant(), "0.20", **values)
     for entry in (Hold(made), Settle(settlement(made, cost_usd, **ending))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     UsageRecord.objects.filter(pk=made.id).update(started_at=datetime(2026, 11, 3, 12, tzinfo=UTC))
 
 

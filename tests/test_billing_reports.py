@@ -11,12 +11,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.principal import Principal
-from billing import ledger_writer
 from billing.entries import Hit, Hold, Settle
 from billing.models import Outcome, UsageRecord
 from billing.pricing import TokenUsage
 from billing.reports import rollups
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,10 +37,10 @@ def call(tenant: Tenant, cost_usd: str | None = "0.03", *, days: int = 0, **chan
     """Make one call, so many days ago."""
     ending = {name: changes.pop(name) for name in ("outcome", "error_class") if name in changes}
     made = attempt(tenant, **changes)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     moment = timezone.now() - timedelta(days=days)
     UsageRecord.objects.filter(pk=made.id).update(started_at=moment)
-    assert ledger_writer.write([Settle(settlement(made, cost_usd, **ending))]) == [None]
+    book(Settle(settlement(made, cost_usd, **ending)))
 
 
 def page(client: Client, **query: str) -> str:
@@ -122,7 +121,7 @@ def test_every_dimension_filters(
 def test_a_cache_hit_is_no_error_and_saves(tenant: Tenant, staff: Client) -> None:
     made = attempt(tenant, is_cache_hit=True)
     hit = settlement(made, "0", saved_usd=Decimal("0.25"))
-    assert ledger_writer.write([Hit(made, hit)]) == [None]
+    book(Hit(made, hit))
     call(tenant)
 
     shown = page(staff)
@@ -213,9 +212,9 @@ def test_it_is_for_staff_who_may_view_it(client: Client) -> None:
 
 def test_tokens_are_shown_by_class(tenant: Tenant, staff: Client) -> None:
     made = attempt(tenant)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     usage = TokenUsage(10, 20, 30, 40, 50, 60, 70)
-    assert ledger_writer.write([Settle(settlement(made, usage=usage))]) == [None]
+    book(Settle(settlement(made, usage=usage)))
 
     counts = [row[1] for row in table(staff, "tokens")]
     assert counts == ["10", "20", "30", "40", "50", "60", "70", "0", "0", "0"]

@@ -11,11 +11,10 @@ from django.utils import timezone
 from accounts import keys
 from accounts.models import Membership, User
 from accounts.services import principal_for
-from billing import ledger_writer
 from billing.entries import Hold, Settle
 from billing.models import Budget, UsageRecord
 from billing.reports import rollups
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,10 +40,10 @@ def member(tenant: Tenant, name: str) -> User:
 def call(tenant: Tenant, user: User, cost_usd: str = "0.03", days: int = 0, **changes: Any) -> None:
     """Make one paid call of a person, so many days ago."""
     made = attempt(tenant, principal=principal_for(user), **changes)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     moment = timezone.now() - timedelta(days=days)
     UsageRecord.objects.filter(pk=made.id).update(started_at=moment)
-    assert ledger_writer.write([Settle(settlement(made, cost_usd, ttft_ms=100))]) == [None]
+    book(Settle(settlement(made, cost_usd, ttft_ms=100)))
 
 
 def summary(client: Client, status: int = 200, **query: str) -> Any:

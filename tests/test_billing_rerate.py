@@ -10,14 +10,14 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import User
-from billing import books, ledger_writer, prices
+from billing import books, prices
 from billing.corrections import posting, rerating
 from billing.corrections.posting import CorrectionRefused
 from billing.corrections.rerating import Question
 from billing.entries import Hold, Settle
 from billing.models import Adjustment, BudgetPeriod, Correction, UsageRecord
 from billing.pricing import Tier, TokenUsage
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +46,7 @@ def call(tenant: Tenant, cost_usd: str | None = str(OLD), **changes: Any) -> Usa
     ending = {name: changes.pop(name) for name in ("usage", "service_tier") if name in changes}
     made = attempt(tenant, "0.20", **changes)
     for entry in (Hold(made), Settle(settlement(made, cost_usd, **ending))):
-        assert ledger_writer.write([entry]) == [None]
+        book(entry)
     return UsageRecord.objects.get(pk=made.id)
 
 
@@ -173,7 +173,7 @@ def test_hits_running_calls_other_days_and_other_providers_are_left_out(
     call(tenant, "0", usage=TokenUsage())  # it failed before it cost anything
     old = call(tenant)
     UsageRecord.objects.filter(pk=old.pk).update(started_at=timezone.now() - timedelta(days=3))
-    assert ledger_writer.write([Hold(attempt(tenant))]) == [None]
+    book(Hold(attempt(tenant)))
     set_price()
 
     assert rerating.dry_run(question).lines == {}

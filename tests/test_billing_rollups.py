@@ -11,7 +11,6 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.principal import Principal
-from billing import ledger_writer
 from billing.entries import Attempt, Hit, Hold, Settle
 from billing.models import (
     Outcome,
@@ -23,7 +22,7 @@ from billing.models import (
 )
 from billing.pricing import TokenUsage
 from billing.reports import differences, rollups
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +34,12 @@ def tenant() -> Tenant:
 
 def begin(tenant: Tenant, **changes: Any) -> Attempt:
     made = attempt(tenant, **changes)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     return made
 
 
 def end(made: Attempt, cost_usd: str | None = "0.03", **changes: Any) -> None:
-    assert ledger_writer.write([Settle(settlement(made, cost_usd, **changes))]) == [None]
+    book(Settle(settlement(made, cost_usd, **changes)))
 
 
 def move(made: Attempt, to: datetime) -> None:
@@ -126,7 +125,7 @@ def test_an_unpriced_attempt_is_counted_as_such_and_not_as_free(tenant: Tenant) 
 def test_what_a_cache_hit_saved_is_summed(tenant: Tenant) -> None:
     made = attempt(tenant, is_cache_hit=True)
     hit = settlement(made, "0", saved_usd=Decimal("0.25"))
-    assert ledger_writer.write([Hit(made, hit)]) == [None]
+    book(Hit(made, hit))
 
     roll_up()
 
@@ -236,7 +235,7 @@ def test_days_by_model_are_those_of_all_dimensions_together(tenant: Tenant) -> N
         end(begin(tenant, **changes), usage=usage, duration_ms=700)
     end(begin(tenant), outcome=Outcome.FAILED, duration_ms=700)
     made = attempt(tenant, is_cache_hit=True)
-    assert ledger_writer.write([Hit(made, settlement(made, "0", saved_usd=Decimal(1)))]) == [None]
+    book(Hit(made, settlement(made, "0", saved_usd=Decimal(1))))
 
     roll_up()
 

@@ -3,10 +3,9 @@
 import pytest
 from django.db import connection
 
-from billing import ledger_writer
 from billing.entries import Hold
 from billing.retention import statistics
-from tests.billing_support import attempt, make_tenant
+from tests.billing_support import attempt, book, make_tenant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +26,7 @@ def test_the_records_are_looked_over_once_a_day() -> None:
     ask(FORGET)
     tenant = make_tenant("1")
     for _ in range(3):
-        assert ledger_writer.write([Hold(attempt(tenant))]) == [None]
+        book(Hold(attempt(tenant)))
 
     assert statistics.keep_up() == 1
     assert ask(KNOWN) == 3

@@ -13,12 +13,11 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import Organization, User
-from billing import ledger_writer
 from billing.entries import Hold
 from billing.models import UsageRecord
 from chat.models import Conversation, Message
 from config.asgi import application
-from tests.billing_support import attempt, make_tenant
+from tests.billing_support import attempt, book, make_tenant
 from tests.chat_support import Person, window
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
@@ -208,5 +207,5 @@ def test_no_form_is_taken_from_a_foreign_page(world: World, path: str) -> None:
 
 def _spend(person: Person) -> None:
     made = attempt(make_tenant(), "0.001", principal=person.principal)
-    assert ledger_writer.write([Hold(made)]) == [None]
+    book(Hold(made))
     assert UsageRecord.objects.count() == 1

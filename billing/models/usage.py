@@ -69,6 +69,10 @@ class UsageRecord(models.Model):
     api_key_prefix = models.CharField(max_length=16, blank=True)
     prompt_name = models.CharField(max_length=100, blank=True)
     prompt_version = models.IntegerField(null=True)
+    # Of the experiment that chose the words, which arm, and what the arm was drawn for.
+    experiment = models.CharField(max_length=100, default="", db_default="", blank=True)
+    arm = models.CharField(max_length=50, default="", db_default="", blank=True)
+    unit = models.CharField(max_length=64, default="", db_default="", blank=True)
     tags = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     provider = models.CharField(max_length=100)
     model_asked = models.CharField(max_length=200)
@@ -115,6 +119,11 @@ class UsageRecord(models.Model):
             models.Index(fields=["organization", "-started_at"], name="usage_by_organization"),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(state="started"), name="usage_open_leases"
+            ),
+            models.Index(
+                fields=["experiment", "organization", "-started_at"],
+                condition=~Q(experiment=""),
+                name="usage_by_experiment",
             ),
         ]
         constraints = [

@@ -2,7 +2,7 @@
 
 from asgiref.sync import sync_to_async
 
-from gateway.answer_headers import about, cost
+from gateway.answer_headers import of_whole
 from gateway.calls import call_of
 from gateway.embeddings import wire
 from gateway.http import ApiConsumer
@@ -33,4 +33,4 @@ class EmbeddingsCreate(ApiConsumer):
             sent = await write(made, asked.encoding_format)
         else:
             sent = wire.answer(made, asked.encoding_format)
-        await self.send_json(sent, *about(made.started), *cost(made.finished))
+        await self.send_json(sent, *of_whole(made.started, made.finished))

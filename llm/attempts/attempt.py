@@ -57,6 +57,7 @@ class Attempt:
             usage_id=self.meter.usage_id,
             provider=self.deployment.provider,
             model=self.deployment.model,
+            room_usd=self.meter.room_usd,
         )
 
     async def begin(self, deadline: float) -> None:

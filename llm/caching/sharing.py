@@ -84,7 +84,7 @@ class Ride:
                 finish_reason=event.finish_reason,
                 saved_usd=event.cost_usd,
             )
-            return replace(event, cost_usd=metering.NO_COST)
+            return replace(event, cost_usd=metering.NO_COST, room_usd=None)
         return event
 
     async def end(self, outcome: Outcome, **more: Any) -> None:

@@ -37,6 +37,7 @@ class Embeddings:
     is_estimated: bool
     cost_usd: Decimal | None  # None: the model has no price
     started: Started  # the first of the vendor calls that were made
+    room_usd: Decimal | None  # after it on hard budgets; None: several were made, or as there
 
     @property
     def model(self) -> str:
@@ -51,6 +52,7 @@ class Embeddings:
             usage=self.usage,
             is_estimated=self.is_estimated,
             cost_usd=self.cost_usd,
+            room_usd=self.room_usd,
         )
 
 
@@ -160,4 +162,5 @@ def _joined(parts: Sequence[Embedded]) -> Embeddings:
         is_estimated=any(bill.is_estimated for bill in bills),
         cost_usd=None if None in costs else sum((cost or Decimal(0) for cost in costs), Decimal(0)),
         started=parts[0].started,
+        room_usd=bills[0].room_usd if len(bills) == 1 else None,
     )

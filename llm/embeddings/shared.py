@@ -175,6 +175,7 @@ async def _ask(key: Key, held: dict[Share, Meter]) -> None:
                 usage_id=meter.usage_id,
                 provider=deployment.provider,
                 model=made.model or deployment.model,
+                room_usd=meter.room_usd,
             )
             share.made.set_result(Embedded(own, started, bill, meter))
 

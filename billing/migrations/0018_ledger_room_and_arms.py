@@ -1,0 +1,27 @@
+from pathlib import Path
+
+from django.db import migrations, models
+
+LEDGER = (Path(__file__).parent / "0018_ledger_room_and_arms.sql").read_text()
+LENGTHS = {"experiment": 100, "arm": 50, "unit": 64}
+
+
+class Migration(migrations.Migration):
+    """Beside `billing_book_batch`, which processes of the version before go on using.
+
+    Columns with a default of the table's own are added without writing a single row.
+    """
+
+    dependencies = [("billing", "0017_ledger_batch")]
+
+    operations = [
+        *(
+            migrations.AddField(
+                "usagerecord",
+                name,
+                models.CharField(max_length=length, default="", db_default="", blank=True),
+            )
+            for name, length in LENGTHS.items()
+        ),
+        migrations.RunSQL(LEDGER, "DROP FUNCTION billing_book_entries"),
+    ]
