@@ -15,7 +15,7 @@ from chat.database import in_thread
 from chat.events import Command, Send, Stop, Subscribe
 from chat.models import Conversation, Message
 from chat.reader import follow
-from core import address
+from core import address, language
 from core.errors import AppError, DependencyDown, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 model=command.model or "",
             ),
         )
-        await generation.start(turn, address.of_scope(self.scope))
+        await generation.start(turn, address.of_scope(self.scope), language.of_scope(self.scope))
         if self._viewer is None:
             shown = events.Turn(turn.question, command.text, turn.answer, command.client_request_id)
             await self._send(shown)

@@ -59,15 +59,15 @@ class _Running(NamedTuple):
 _running: dict[UUID, _Running] = {}
 
 
-async def start(turn: services.Turn, ip: str = "") -> None:
+async def start(turn: services.Turn, ip: str = "", locale: str = "") -> None:
     """Begin to write the answer of a new turn, whoever comes and goes, and tell all windows.
 
-    `ip` is the address that asked, for the limits.
+    `ip` is the address that asked, for the limits, and `locale` the language of the prompt.
     """
     if not turn.is_new:
         return
     answer = turn.answer
-    generation = Generation(answer, ip)
+    generation = Generation(answer, ip, locale)
     # A context of its own: nothing of the request that asked may reach into its later life.
     task = asyncio.get_running_loop().create_task(generation.run(), context=contextvars.Context())
     _running[answer] = _Running(generation, task)
@@ -93,9 +93,10 @@ async def shut_down() -> None:
 class Generation:
     """Asks a model and writes down what it says, until one of five ends."""
 
-    def __init__(self, answer: UUID, ip: str) -> None:
+    def __init__(self, answer: UUID, ip: str, locale: str) -> None:
         self._answer = answer
         self._ip = ip
+        self._locale = locale
         self._writer = Writer(answer)
         self._ended = asyncio.Event()
         self._outcome = STOPPED
@@ -139,7 +140,7 @@ class Generation:
 
     async def _ask(self) -> Outcome:
         try:
-            known = await in_thread(context.load, self._answer, self._ip)
+            known = await in_thread(context.load, self._answer, self._ip, self._locale)
             request, self._call = await context.request_for(known)
             finished = None
             async with aclosing(llm.service.stream(request, self._call)) as answer:

@@ -22,7 +22,7 @@ from accounts.services import principal_for
 from chat import generation, services
 from chat.models import Conversation, Message
 from chat.reader import halves
-from core import address
+from core import address, language
 from core.errors import AppError, InvalidRequest, NotFound
 from core.ids import new_id
 
@@ -99,7 +99,9 @@ class Home(ChatView):
             raise
         except AppError as error:
             return self.page("chat/home.html", error=error)
-        async_to_sync(generation.start)(turn, address.of_request(request))
+        async_to_sync(generation.start)(
+            turn, address.of_request(request), language.of_request(request)
+        )
         return redirect("chat:conversation", turn.conversation)
 
 
@@ -121,7 +123,9 @@ class ConversationPage(ChatView):
             raise
         except AppError as error:
             return self._show(conversation_id, error)
-        async_to_sync(generation.start)(turn, address.of_request(request))
+        async_to_sync(generation.start)(
+            turn, address.of_request(request), language.of_request(request)
+        )
         return redirect("chat:conversation", turn.conversation)
 
     def _show(self, conversation_id: UUID, error: AppError | None = None) -> HttpResponse:

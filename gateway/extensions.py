@@ -9,9 +9,12 @@ from accounts.principal import Principal
 from billing.tags import LONGEST_TAG, MOST_TAGS, RULE, is_tag
 from core.errors import AppError, InvalidRequest, own
 from gateway.cache_control import LONGEST
-from llm.types import CacheMode, CacheWish, Call, ChatRequest, PromptUsed, RoutingWish
+from llm.types import CacheMode, CacheWish, Call, ChatRequest, RoutingWish
+from prompts import applying
+from prompts.content import LONGEST_LOCALE
+from prompts.labelled import RenderedPrompt
 from prompts.models import PRODUCTION
-from prompts.services import RenderedPrompt, render_for_call
+from prompts.services import render_for_call
 
 MOST_NAMES = 50  # of who may answer
 
@@ -22,6 +25,8 @@ Tag = Annotated[str, Meta(extra_json_schema={"pattern": f"^[A-Za-z0-9_.:-]{{1,{L
 Tags = Annotated[tuple[Tag, ...], Meta(extra_json_schema={"maxItems": MOST_TAGS})]
 Seconds = Annotated[int, Meta(ge=0, le=LONGEST)]
 Task = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,50}\Z")]
+Locale = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=LONGEST_LOCALE)]
+Whom = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,50}\Z")]
 
 
 class PromptWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +36,21 @@ class PromptWish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,49}\Z")] | None = None
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     variables: dict[str, Any] = {}
+    locale: Locale = ""  # a language tag; empty: as the version is written
+    # Whom the caller asks for, by names of its own: experiments give each their arm.
+    user: Whom | None = None
+    conversation: Whom | None = None
+
+    def units(self, principal: Principal) -> dict[str, str]:
+        """Return those whom the call is for, as experiments know them."""
+        named = {
+            "user": self.user and f"caller:{self.user}",
+            "conversation": self.conversation and f"conversation:{self.conversation}",
+            "key": principal.api_key_id and f"key:{principal.api_key_id}",
+        }
+        if not self.user and principal.user_id:
+            named["user"] = f"user:{principal.user_id}"
+        return {unit: str(name) for unit, name in named.items() if name}
 
 
 class Caching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,8 +90,10 @@ class Extensions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple(dict.fromkeys(self.tags or ()))
 
 
-def check(said: Extensions | None) -> None:
-    """Refuse what the types cannot tell, with `InvalidRequest`."""
+def check(said: Extensions | None, model: str) -> None:
+    """Refuse what the types cannot tell, with `InvalidRequest`; a prompt may bring the `model`."""
+    if not model and not (said and said.prompt):
+        raise InvalidRequest("`model` is missing.", param="model")
     if said is None:
         return
     tags = said.tags or ()
@@ -94,8 +116,8 @@ async def applied(
         return request, call
     if said.prompt is not None:
         prompt = await _prompt(said.prompt, call.principal)
-        request = _with_words(request, prompt)
-        call = replace(call, prompt=PromptUsed(prompt.name, prompt.version, prompt.cache))
+        request = applying.applied(request, prompt)
+        call = replace(call, prompt=prompt.used())
     return request, _as_said(call, said)
 
 
@@ -109,17 +131,6 @@ def _as_said(call: Call, said: Extensions) -> Call:
     )
 
 
-def _with_words(request: ChatRequest, prompt: RenderedPrompt) -> ChatRequest:
-    """Put the prompt's words first; its settings hold where the caller says nothing."""
-    settings, temperature = prompt.settings, request.temperature
-    return replace(
-        request,
-        messages=(*prompt.messages, *request.messages),
-        max_tokens=request.max_tokens or settings.max_tokens,
-        temperature=settings.temperature if temperature is None else temperature,
-    )
-
-
 async def _prompt(wish: PromptWish, principal: Principal) -> RenderedPrompt:
     try:
         return await render_for_call(
@@ -128,6 +139,9 @@ async def _prompt(wish: PromptWish, principal: Principal) -> RenderedPrompt:
             label=wish.label or PRODUCTION,
             number=wish.version,
             variables=wish.variables,
+            context={"user_name": principal.user_name} if principal.user_name else {},
+            locale=wish.locale,
+            units=wish.units(principal),
         )
     except AppError as error:
         raise _placed(error) from error

@@ -55,7 +55,7 @@ class Said(Message, frozen=True, omit_defaults=True):
 class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. `None` (or null) is as good as absent."""
 
-    model: Name
+    model: Name = ""  # left out: the prompt's
     messages: tuple[Said, ...] | None = None
     parley: Extensions | None = None  # not OpenAI's
     stream: bool | None = None
@@ -149,7 +149,7 @@ def _check(completion: Completion) -> None:
         )
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
-    extensions.check(completion.parley)
+    extensions.check(completion.parley, completion.model)
     _check_own(completion)
     if not completion.messages and not (completion.parley and completion.parley.prompt):
         raise InvalidRequest("`messages` is missing or empty.", param="messages")

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from core.cached import Cached
-from llm.types import CacheMode, Message, PromptCache
-from prompts.content import ModelSettings
+from llm.types import CacheMode, Message, PromptCache, PromptUsed, Tool
+from prompts.content import DEFAULT_LOCALE, ModelSettings, OutputSchema
 from prompts.errors import PromptNotFound
 from prompts.models import Prompt, PromptLabel, PromptVersion
 from prompts.rendering import CompiledPrompt, compile_content
@@ -17,13 +17,24 @@ KEPT_VERSIONS = 256  # compiled, in each process
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """The words for one call, and which version they are of."""
+    """The words for one call and what goes with them, and which version they are of."""
 
     name: str
     version: int
     messages: tuple[Message, ...]
     settings: ModelSettings
     cache: PromptCache  # what may be done with the answer
+    tools: tuple[Tool, ...] = ()
+    output_schema: OutputSchema | None = None
+    locale: str = DEFAULT_LOCALE  # the language of the messages
+    experiment: str = ""  # that chose the version, with the arm that was drawn for the unit
+    arm: str = ""
+    unit: str = ""
+    arm_model: str = ""  # asked whatever model the caller names
+
+    def used(self) -> PromptUsed:
+        """Return what usage records say of it."""
+        return PromptUsed(self.name, self.version, self.cache, self.experiment, self.arm, self.unit)
 
 
 class LabelKey(NamedTuple):
@@ -46,16 +57,28 @@ class _Version:
 class Labelled:
     """A version, and what is set for the prompt whatever its version."""
 
+    prompt_id: int
     version: _Version
     cache: PromptCache
 
-    def render(self, values: Mapping[str, Any], context: Mapping[str, Any]) -> RenderedPrompt:
+    def render(
+        self, values: Mapping[str, Any], context: Mapping[str, Any], locale: str = ""
+    ) -> RenderedPrompt:
         version = self.version
         content = version.compiled.content
         declared = {variable.name for variable in content.variables}
         taken = {name: value for name, value in context.items() if name in declared}
         messages = version.compiled.render({**taken, **values})
-        return RenderedPrompt(version.name, version.number, messages, content.settings, self.cache)
+        return RenderedPrompt(
+            name=version.name,
+            version=version.number,
+            messages=messages,
+            settings=content.settings,
+            cache=self.cache,
+            tools=content.tools,
+            output_schema=content.output_schema,
+            locale=content.default_locale,
+        )
 
 
 def load(key: LabelKey) -> Labelled:
@@ -67,7 +90,7 @@ def load(key: LabelKey) -> Labelled:
     label = labels.select_related("prompt").first()
     if label is None:
         raise _not_found(key, f"with the label “{key.label}”", param="label")
-    return Labelled(_compiled(label.version_id), _cache_of(label.prompt))
+    return Labelled(label.prompt_id, _compiled(label.version_id), _cache_of(label.prompt))
 
 
 def _load_numbered(key: LabelKey, number: int) -> Labelled:
@@ -77,7 +100,7 @@ def _load_numbered(key: LabelKey, number: int) -> Labelled:
     version = versions.select_related("prompt").first()
     if version is None:
         raise _not_found(key, f"with a version {number}", param="version")
-    return Labelled(_compiled(version.pk), _cache_of(version.prompt))
+    return Labelled(version.prompt_id, _compiled(version.pk), _cache_of(version.prompt))
 
 
 def _not_found(key: LabelKey, lacking: str, *, param: str) -> PromptNotFound:

@@ -11,11 +11,11 @@ from django.db import transaction
 
 from accounts.models import Organization, User
 from core.database import translate_outage
-from core.errors import InvalidRequest, NotFound
+from core.errors import InvalidRequest
 from prompts.content import PromptContent
 from prompts.errors import PromptContentInvalid, PromptExists
 from prompts.labelled import LabelKey, RenderedPrompt, labelled, load
-from prompts.models import LABEL_NAME, PRODUCTION, Prompt, PromptLabel, PromptVersion
+from prompts.models import PRODUCTION, Prompt, PromptVersion
 from prompts.rendering import compile_content
 
 logger = structlog.get_logger(__name__)
@@ -62,26 +62,6 @@ def add_version(
     return version
 
 
-@transaction.atomic
-def move_label(
-    *, prompt: Prompt, number: int, name: str = PRODUCTION, moved_by: User | None = None
-) -> PromptLabel:
-    """Point the label at another version; calls use it within a second."""
-    if not LABEL_NAME.fullmatch(name):
-        raise InvalidRequest(
-            "A label has small letters, digits, hyphens and underscores, a letter first.",
-            param="name",
-        )
-    version = prompt.versions.filter(number=number).first()
-    if version is None:
-        raise NotFound(f"The prompt “{prompt}” has no version {number}.")
-    label, _ = PromptLabel.objects.update_or_create(
-        prompt=prompt, name=name, defaults={"version": version, "moved_by": moved_by}
-    )
-    logger.info("prompts.label_moved", prompt=prompt.name, label=name, version=number)
-    return label
-
-
 def render(
     *,
     organization_id: int,
@@ -89,18 +69,19 @@ def render(
     label: str = PRODUCTION,
     variables: Mapping[str, Any] = NONE,
     context: Mapping[str, Any] = NONE,
+    locale: str = "",
 ) -> RenderedPrompt:
     """Return the words of the version that carries the label now.
 
     `variables` must be those that the version declares; of `context`, which is what the caller
-    knows anyway, it takes those it declares.
+    knows anyway, it takes those it declares. No experiment chooses: nobody is asked.
     """
     with translate_outage():
         found = load(LabelKey(organization_id, name, label))
-    return found.render(variables, context)
+    return found.render(variables, context, locale)
 
 
-async def render_for_call(
+async def render_for_call(  # noqa: PLR0913 - each is a part of what a caller asks for
     *,
     organization_id: int,
     name: str,
@@ -108,10 +89,13 @@ async def render_for_call(
     number: int | None = None,
     variables: Mapping[str, Any] = NONE,
     context: Mapping[str, Any] = NONE,
+    locale: str = "",
+    units: Mapping[str, str] = NONE,
 ) -> RenderedPrompt:
     """Return the words of the version that carried the label within the last second.
 
-    A `number` asks for that version, whatever label it carries.
+    A `number` asks for that version, whatever label it carries. `units` are those whom the call is
+    for, to whom experiments give their arms: `{"user": "user:12", "key": "key:5"}`.
     """
     found = await labelled.get(LabelKey(organization_id, name, label, number))
-    return found.render(variables, context)
+    return found.render(variables, context, locale)

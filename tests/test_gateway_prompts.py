@@ -8,9 +8,17 @@ import pytest
 
 from accounts.models import Organization
 from billing.models import UsageRecord
+from llm.types import FunctionDefinition, Tool
 from prompts import services
-from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
+from prompts.content import (
+    MessageTemplate,
+    ModelSettings,
+    OutputSchema,
+    PromptContent,
+    Variable,
+)
 from prompts.models import Prompt
+from prompts.releases import services as releases
 from tests.gateway import MESSAGES, Program, eventually, frames, program, record
 from tests.servers import Site
 from tests.vendor import Answer, FakeVendor
@@ -37,7 +45,7 @@ def greeting(site: Site) -> Prompt:
             settings=ModelSettings(temperature=0.2, max_tokens=50),
         )
         version = services.add_version(prompt=prompt, content=content)
-        services.move_label(prompt=prompt, number=version.number, name=label)
+        releases.move_label(prompt=prompt, number=version.number, name=label)
     return prompt
 
 
@@ -79,6 +87,59 @@ def test_the_callers_settings_come_before_the_prompts(caller: Program) -> None:
     assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
 
 
+TOOL = {"name": "look_up", "parameters": {"type": "object", "properties": {}}}
+SCHEMA = {"type": "object", "properties": {"found": {"type": "boolean"}}}
+
+
+def set_up_all(prompt: Prompt, model: str) -> None:
+    """Give the prompt a version that says all that a version can say, and the label `all`."""
+    content = PromptContent(
+        messages=(MessageTemplate(role="system", template="Look."),),
+        settings=ModelSettings(model=model, top_p=0.5, stop=("END",), seed=7),
+        tools=(Tool(function=FunctionDefinition(**TOOL)),),
+        output_schema=OutputSchema(name="found", schema=SCHEMA),
+    )
+    version = services.add_version(prompt=prompt, content=content)
+    releases.move_label(prompt=prompt, number=version.number, name="all")
+
+
+def test_a_version_brings_its_model_settings_tools_and_schema(
+    caller: Program, greeting: Prompt
+) -> None:
+    set_up_all(greeting, caller.model)
+    asked = {"parley": {"prompt": {"name": "greeting", "label": "all"}}}
+
+    left_out = caller.http.post("/chat/completions", json=asked)
+    named = caller.http.post("/chat/completions", json={"model": "prompt", **asked})
+
+    assert (left_out.status_code, named.status_code) == (200, 200)
+    sent = caller.vendor.requests[0].body
+    assert [tool["function"]["name"] for tool in sent["tools"]] == ["look_up"]
+    assert (sent["top_p"], sent["stop"], sent["seed"]) == (0.5, ["END"], 7)
+    assert sent["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+def test_what_a_prompt_and_its_caller_both_bring_is_refused(
+    caller: Program, greeting: Prompt
+) -> None:
+    set_up_all(greeting, caller.model)
+    tools = [{"type": "function", "function": TOOL}]
+
+    response = caller.post(tools=tools, parley={"prompt": {"name": "greeting", "label": "all"}})
+
+    check(response, 400, "invalid_request", "tools")
+
+
+@pytest.mark.usefixtures("greeting")
+def test_somebody_names_the_model(caller: Program) -> None:
+    for body in ({}, {"model": "prompt"}):
+        asked = {**body, "parley": {"prompt": GREETING}}
+        check(caller.http.post("/chat/completions", json=asked), 400, "invalid_request", "model")
+    without = caller.http.post("/chat/completions", json={"messages": MESSAGES})
+
+    check(without, 400, "invalid_request", "model")
+
+
 @pytest.mark.usefixtures("greeting")
 def test_a_prompt_is_enough_without_messages(caller: Program) -> None:
     by_label = {"parley": {"prompt": {**GREETING, "label": "next"}}, "stream": True}
@@ -104,7 +165,9 @@ WRONG_PROMPTS: list[tuple[dict[str, Any], int, str, str]] = [
     ({**GREETING, "version": 1, "label": "next"}, 400, "invalid_request", "version"),
     ({"name": "greeting"}, 400, "prompt_variables_invalid", "variables"),
     ({**GREETING, "variables": {"age": 3}}, 400, "prompt_variables_invalid", "variables"),
-    ({**GREETING, "locale": "de"}, 400, "unknown_parameter", "locale"),
+    ({**GREETING, "locale": "no tag"}, 400, "invalid_request", "locale"),
+    ({**GREETING, "user": "two words"}, 400, "invalid_request", "user"),
+    ({**GREETING, "colour": "red"}, 400, "unknown_parameter", "colour"),
 ]
 
 
@@ -121,7 +184,7 @@ def test_a_prompt_of_another_organization_does_not_exist(caller: Program) -> Non
     prompt = services.create_prompt(organization=other, name="greeting")
     content = PromptContent(messages=(MessageTemplate(role="system", template="Secret"),))
     services.add_version(prompt=prompt, content=content)
-    services.move_label(prompt=prompt, number=1)
+    releases.move_label(prompt=prompt, number=1)
 
     response = caller.post(parley={"prompt": {"name": "greeting"}})
 

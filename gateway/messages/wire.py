@@ -113,6 +113,7 @@ class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Asked(Question, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Anthropic's request."""
 
+    model: Name = ""  # left out: the prompt's
     max_tokens: Positive
     stream: bool | None = None
     temperature: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -135,7 +136,7 @@ _tool = msgspec.json.Decoder(CustomTool)
 def parse(body: bytes) -> Asked:
     """Return the request in `body`, or raise an error that names the field."""
     asked = _checked(_read(_asked, body))
-    extensions.check(asked.parley)
+    extensions.check(asked.parley, asked.model)
     return asked
 
 

@@ -93,7 +93,7 @@ class PromptCacheOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown
 class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. `None` (or null) is as good as absent."""
 
-    model: Name
+    model: Name = ""  # left out: the prompt's
     input: str | tuple[SentItem, ...] | None = None
     parley: Extensions | None = None  # not OpenAI's
     instructions: str | None = None
@@ -142,7 +142,7 @@ def parse(body: bytes) -> CreateResponse:
     """Return the request in `body`, or raise an error that names the field."""
     asked = decode(_decoder, body)
     _check(asked)
-    extensions.check(asked.parley)
+    extensions.check(asked.parley, asked.model)
     if asked.input is None and not (asked.parley and asked.parley.prompt):
         raise InvalidRequest("`input` is missing.", param="input")
     return asked
