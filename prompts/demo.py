@@ -6,6 +6,7 @@ from accounts.models import Organization
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.models import Prompt
+from prompts.releases import services as releases
 
 NAME = "chat-system"
 TEXT = """\
@@ -30,4 +31,4 @@ def seed(organization: Organization) -> None:
         ),
         note="The first version.",
     )
-    services.move_label(prompt=prompt, number=version.number)
+    releases.move_label(prompt=prompt, number=version.number)

@@ -12,6 +12,7 @@ from chat import generation, services
 from prompts import services as prompt_services
 from prompts.content import MessageTemplate, PromptContent
 from prompts.models import Prompt
+from prompts.releases import services as releases
 from tests.chat_support import Person, ended, question
 from tests.vendor import Answer, FakeVendor
 
@@ -44,7 +45,7 @@ def publish(text: str) -> None:
     prompt = Prompt.objects.get(name="chat-system")
     content = PromptContent(messages=(MessageTemplate(role="system", template=text),))
     version = prompt_services.add_version(prompt=prompt, content=content)
-    prompt_services.move_label(prompt=prompt, number=version.number)
+    releases.move_label(prompt=prompt, number=version.number)
 
 
 async def test_a_published_version_speaks_in_the_next_answer(

@@ -22,6 +22,7 @@ from gateway.routing import http_urlpatterns
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent
 from prompts.models import PromptVersion
+from prompts.releases import services as releases
 from tests.chat_support import Person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
@@ -110,7 +111,7 @@ class World:
         prompt = services.create_prompt(organization=alice.organization, name="hers")
         content = PromptContent(messages=(MessageTemplate("system", "Be kind."),))
         services.add_version(prompt=prompt, content=content)
-        services.move_label(prompt=prompt, number=1)
+        releases.move_label(prompt=prompt, number=1)
         self.before = self.state()
 
     def browser(self, who: str) -> Client:

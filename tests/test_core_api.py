@@ -10,6 +10,7 @@ from accounts.models import Organization
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent
 from prompts.models import Prompt
+from prompts.releases import services as releases
 from tests.chat_support import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,7 +106,7 @@ def test_what_no_json_should_have_is_refused(ada: Person, body: bytes) -> None:
     prompt = services.create_prompt(organization=ada.organization, name="hers")
     content = PromptContent(messages=(MessageTemplate("system", "Be kind."),))
     services.add_version(prompt=prompt, content=content)
-    services.move_label(prompt=prompt, number=1)
+    releases.move_label(prompt=prompt, number=1)
     ada.browser.raise_request_exception = False
 
     response = ada.browser.post("/api/prompts/hers/render/", body, content_type="application/json")

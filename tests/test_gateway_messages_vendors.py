@@ -8,6 +8,7 @@ import pytest
 from billing.models import Outcome
 from prompts import services as prompt_services
 from prompts.content import MessageTemplate, ModelSettings, PromptContent
+from prompts.releases import services as releases
 from tests.gateway import record
 from tests.messages_support import BERN, HELLO, WEATHER, AnthropicProgram, anthropic_program
 from tests.servers import Site
@@ -274,7 +275,7 @@ def test_a_prompt_by_its_name_and_tags(at_openai: AnthropicProgram) -> None:
         settings=ModelSettings(temperature=0.2),
     )
     version = prompt_services.add_version(prompt=prompt, content=content)
-    prompt_services.move_label(prompt=prompt, number=version.number, name="production")
+    releases.move_label(prompt=prompt, number=version.number, name="production")
 
     at_openai.create(extra_body={"parley": {"prompt": {"name": "greeting"}, "tags": ["nightly"]}})
 

@@ -13,6 +13,7 @@ from accounts import keys
 from billing.models import Outcome, UsageState
 from prompts import services
 from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
+from prompts.releases import services as releases
 from tests.gateway import Program, program, record
 from tests.servers import Site
 from tests.vendor import Answer, FakeVendor
@@ -259,7 +260,7 @@ def test_a_prompt_of_parley_comes_before_the_callers_words(caller: Program) -> N
         settings=ModelSettings(temperature=0.2, max_tokens=50),
     )
     version = services.add_version(prompt=prompt, content=content)
-    services.move_label(prompt=prompt, number=version.number, name="production")
+    releases.move_label(prompt=prompt, number=version.number, name="production")
     wish = {"name": "greeting", "variables": {"name": "Ada"}}
 
     caller.openai.responses.create(

@@ -11,6 +11,7 @@ from accounts.models import Organization, User
 from prompts import services
 from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
 from prompts.models import Prompt, PromptVersion
+from prompts.releases import services as releases
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def filled(*messages: tuple[str, str], variables: Any = (), **more: Any) -> dict
 def publish(prompt: Prompt, text: str, *variables: Variable) -> PromptVersion:
     content = PromptContent(messages=(MessageTemplate("system", text),), variables=variables)
     version = services.add_version(prompt=prompt, content=content)
-    services.move_label(prompt=prompt, number=version.number)
+    releases.move_label(prompt=prompt, number=version.number)
     return version
 
 
@@ -176,7 +177,7 @@ def test_a_button_rolls_back(client: Client, boss: User, prompt: Prompt) -> None
     label = prompt.labels.get()
     assert (label.version.number, label.moved_by) == (1, boss)
     history = client.get(page("prompt_history", prompt.pk)).content.decode()
-    assert "Version 1 is now “production”." in history
+    assert "“production” to version 1, done." in history
 
 
 @pytest.mark.parametrize(

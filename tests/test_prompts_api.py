@@ -11,6 +11,7 @@ from accounts.models import Organization, User
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.models import Prompt, PromptVersion
+from prompts.releases import services as releases
 from tests.chat_support import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +27,7 @@ def prompt(acme: Organization) -> Prompt:
         messages=(MessageTemplate("system", "Greet {{ name }}."),), variables=(Variable("name"),)
     )
     services.add_version(prompt=made, content=content)
-    services.move_label(prompt=made, number=1)
+    releases.move_label(prompt=made, number=1)
     return made
 
 

@@ -20,6 +20,7 @@ from prompts.errors import (
     PromptVariablesInvalid,
 )
 from prompts.models import Prompt, PromptVersion, VersionIsImmutable
+from prompts.releases import services as releases
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def saying(text: str, *variables: Variable, **settings: Any) -> PromptContent:
 
 def publish(prompt: Prompt, content: PromptContent) -> PromptVersion:
     version = services.add_version(prompt=prompt, content=content)
-    services.move_label(prompt=prompt, number=version.number)
+    releases.move_label(prompt=prompt, number=version.number)
     return version
 
 
@@ -119,7 +120,7 @@ def test_a_label_moves_back_to_an_older_version(prompt: Prompt) -> None:
     publish(prompt, saying("One."))
     publish(prompt, saying("Two."))
 
-    services.move_label(prompt=prompt, number=1)
+    releases.move_label(prompt=prompt, number=1)
 
     rendered = services.render(
         organization_id=prompt.organization_id, name="greeting", variables={}
@@ -132,9 +133,9 @@ def test_a_label_needs_a_version_of_the_prompt_and_a_proper_name(prompt: Prompt)
     services.add_version(prompt=prompt, content=saying("One."))
 
     with pytest.raises(NotFound, match="no version 7"):
-        services.move_label(prompt=prompt, number=7)
+        releases.move_label(prompt=prompt, number=7)
     with pytest.raises(InvalidRequest):
-        services.move_label(prompt=prompt, number=1, name="Not a label")
+        releases.move_label(prompt=prompt, number=1, name="Not a label")
 
 
 def test_a_prompt_belongs_to_its_organization(prompt: Prompt) -> None:

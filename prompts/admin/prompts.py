@@ -20,6 +20,7 @@ from llm.caching import purges
 from prompts import services
 from prompts.admin.editor import VersionEditor
 from prompts.models import PRODUCTION, Prompt, PromptLabel, PromptVersion
+from prompts.releases import services as releases
 
 CSS = {"all": ["prompts/admin.css"]}
 
@@ -150,11 +151,12 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def _move(self, request: HttpRequest, prompt: Prompt, number: int, label: str) -> None:
         try:
-            services.move_label(prompt=prompt, number=number, name=label, moved_by=_user(request))
+            releases.move_label(prompt=prompt, number=number, name=label, by=_user(request))
         except AppError as error:
             self.message_user(request, error.message, messages.ERROR)
         else:
-            self._tell(request, prompt, f"Version {number} is now “{label}”.")
+            text = f"Version {number} is now “{label}”."
+            self.message_user(request, text, messages.SUCCESS)
 
     def _tell(self, request: HttpRequest, prompt: Prompt, text: str) -> None:
         self.log_change(request, prompt, text)

@@ -7,9 +7,9 @@ from rest_framework.generics import RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from prompts import services
 from prompts.api.rights import check_staff, person_of, prompt_named
 from prompts.models import PromptLabel
+from prompts.releases import services as releases
 
 
 class LabelSerializer(serializers.ModelSerializer[PromptLabel]):
@@ -49,7 +49,5 @@ class LabelDetail(RetrieveAPIView[PromptLabel]):
         sent = LabelSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         number = sent.validated_data["version"]["number"]
-        moved = services.move_label(
-            prompt=prompt, number=number, name=label, moved_by=person_of(request)
-        )
-        return Response(LabelSerializer(moved).data)
+        releases.move_label(prompt=prompt, number=number, name=label, by=person_of(request))
+        return Response(LabelSerializer(self.get_object()).data)

@@ -1,0 +1,1 @@
+"""Which version a label names: moves of labels, what they need, and their history."""

@@ -1,0 +1,61 @@
+"""Where the labels of a prompt point, since when, and what is open."""
+
+from dataclasses import dataclass
+
+from prompts.models import (
+    LabelMove,
+    LabelRule,
+    MoveState,
+    Prompt,
+    PromptLabel,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelState:
+    """A label as people see it."""
+
+    name: str
+    label: PromptLabel | None  # None: its first move is still open
+    last: LabelMove | None  # None: it has not moved since moves are written down
+    open: LabelMove | None
+    rule: LabelRule | None
+
+    @property
+    def back_to(self) -> int | None:
+        """Return the version that a rollback leads to."""
+        previous = self.last.previous_version if self.last and self.label else None
+        return previous.number if previous else None
+
+
+def last_move(prompt: Prompt, name: str) -> LabelMove | None:
+    """Return the move that brought the label where it is; `None` where there is no label."""
+    if not prompt.labels.filter(name=name).exists():
+        return None
+    return _last_moves(prompt).get(name)
+
+
+def label_states(prompt: Prompt) -> list[LabelState]:
+    """Return every label of the prompt, by name, and those that a move is to make."""
+    labels = prompt.labels.select_related("version", "moved_by").defer(*HEAVY)
+    there = {label.name: label for label in labels}
+    moves = prompt.label_moves.open().select_related("version", "proposed_by").defer(*HEAVY)
+    opened = {move.label: move for move in moves}
+    rules = LabelRule.objects.filter(organization_id=prompt.organization_id)
+    ruled = {rule.label: rule for rule in rules}
+    last = _last_moves(prompt)
+    return [
+        LabelState(name, there.get(name), last.get(name), opened.get(name), ruled.get(name))
+        for name in sorted(there.keys() | opened.keys())
+    ]
+
+
+# What a version says, which a list of labels has no use for.
+HEAVY = [f"version__{name}" for name in ("messages", "tools", "output_schema", "locales")]
+
+
+def _last_moves(prompt: Prompt) -> dict[str, LabelMove]:
+    done = prompt.label_moves.filter(state=MoveState.DONE)
+    newest = done.order_by("label", "-ended_at", "-pk").distinct("label")
+    found = newest.select_related("version", "previous_version", "proposed_by", "decided_by")
+    return {move.label: move for move in found.defer(*HEAVY)}
