@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "core.middleware.Outages",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"
@@ -291,6 +292,11 @@ MAX_IDEMPOTENCY_BYTES = env.int(
     "PARLEY_MAX_IDEMPOTENCY_BYTES", 100_000_000, validate=environment.at_least_one
 )
 IDEMPOTENCY_HOURS = env.float("PARLEY_IDEMPOTENCY_HOURS", 24.0, validate=environment.above_zero)
+# What `/v1/responses` keeps of an organization, and for how long after its last use. 0: nothing.
+MAX_RESPONSES_BYTES = env.int(
+    "PARLEY_MAX_RESPONSES_BYTES", 100_000_000, validate=environment.at_least_one
+)
+RESPONSE_HOURS = env.float("PARLEY_RESPONSE_HOURS", 24.0, validate=environment.not_negative)
 
 # Providers may be called at these addresses and networks, although they are link-local or where a
 # cloud keeps its machines' secrets.

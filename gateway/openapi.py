@@ -98,6 +98,9 @@ FILE_PAGE = (
     after(FileId),
 )
 FILE = Parameter(name="file_id", place="path", description="The file's id.", required=True)
+RESPONSE = Parameter(
+    name="response_id", place="path", description="The response's id.", required=True
+)
 BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 
 OPERATIONS: list[Operation] = [
@@ -118,12 +121,32 @@ OPERATIONS: list[Operation] = [
         path="/v1/responses",
         name="create_response",
         tag="chat",
-        summary="Ask a model; OpenAI's responses, of which none is kept.",
+        summary="Ask a model; OpenAI's responses, which are kept for a while.",
         scope="chat",
         request=CreateResponse,
         answer=Response,
         event=dict[str, Any],
         parameters=CALL,
+    ),
+    Operation(
+        method="get",
+        path="/v1/responses/{response_id}",
+        name="retrieve_response",
+        tag="chat",
+        summary="Look at a response that is kept.",
+        scope="chat",
+        answer=Response,
+        parameters=(RESPONSE,),
+    ),
+    Operation(
+        method="delete",
+        path="/v1/responses/{response_id}",
+        name="delete_response",
+        tag="chat",
+        summary="Forget a response.",
+        scope="chat",
+        answer=openapi_types.ResponseDeleted,
+        parameters=(RESPONSE,),
     ),
     Operation(
         method="post",

@@ -91,6 +91,11 @@ class FileDeleted(Struct, tag="file", tag_field="object"):
     deleted: bool
 
 
+class ResponseDeleted(Struct, tag="response", tag_field="object"):
+    id: str
+    deleted: bool
+
+
 class BatchCounts(Struct):
     total: int
     completed: int

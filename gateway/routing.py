@@ -8,7 +8,7 @@ from gateway.embeddings.consumers import EmbeddingsCreate
 from gateway.files import consumers as files
 from gateway.messages import consumers as messages
 from gateway.methods import by_method
-from gateway.responses.consumers import Responses
+from gateway.responses import consumers as responses
 
 http_urlpatterns: list[URLPattern] = [
     path("v1/batches", by_method(batches.BatchList, batches.BatchCreate)),
@@ -24,6 +24,10 @@ http_urlpatterns: list[URLPattern] = [
     re_path(r"^v1/messages/", messages.Nothing.as_asgi()),
     path("v1/models", ModelList.as_asgi()),
     path("v1/models/<path:model>", ModelDetail.as_asgi()),
-    path("v1/responses", Responses.as_asgi()),
+    path("v1/responses", responses.Responses.as_asgi()),
+    path(
+        "v1/responses/<str:response_id>",
+        by_method(responses.ResponseDetail, responses.ResponseDelete),
+    ),
     re_path(r"^v1(/|$)", Nothing.as_asgi()),
 ]

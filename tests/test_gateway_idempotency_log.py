@@ -11,7 +11,8 @@ from pytest_django import Settings
 
 from core import redis
 from core.errors import DependencyDown
-from gateway.idempotency import following, line, log, recording
+from gateway import redis_line
+from gateway.idempotency import following, log, recording
 from gateway.idempotency.errors import Interrupted, NotKept
 from gateway.idempotency.log import Head, Log
 from gateway.idempotency.recording import Parts, Recording
@@ -24,7 +25,7 @@ ALIVE = b": keep-alive\n\n"
 @pytest.fixture(autouse=True)
 async def closed_redis() -> AsyncIterator[None]:
     yield
-    await line.drain()
+    await redis_line.drain()
     await redis.close()
 
 
@@ -36,7 +37,7 @@ def record() -> str:
 async def claimed(record: str, *, holder: str = "me", fingerprint: str = "same") -> list[bytes]:
     """Return what a request for this record is told."""
     said = log.claim(record, fingerprint=fingerprint, holder=holder, may_begin=True)
-    replies = await line.send([said])
+    replies = await redis_line.send([said])
     assert replies is not None
     return list(replies[0])
 

@@ -1,5 +1,6 @@
 """What `/v1/responses` takes: read strictly, refused by the name of the field."""
 
+import asyncio
 import inspect
 import json
 from typing import Any, get_type_hints
@@ -9,8 +10,9 @@ import pytest
 from openai.resources.responses import Responses as Client
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
+from accounts.principal import Principal
 from core.errors import AppError
-from gateway.responses import conversion, tools, wire
+from gateway.responses import conversion, earlier, tools, wire
 from llm.types import ChatRequest
 
 NOW = {"type": "function", "name": "now", "parameters": {"type": "object"}}
@@ -22,6 +24,7 @@ READ = {
     *("model", "input", "instructions", "stream", "stream_options", "max_output_tokens"),
     *("temperature", "top_p", "tools", "tool_choice", "text", "reasoning", "include"),
     *("top_logprobs", "metadata", "store", "truncation", "max_tool_calls", "service_tier"),
+    "previous_response_id",
 }
 PASSED_ON = set(conversion.SAME)
 REFUSED = set(wire.UNSUPPORTED)
@@ -31,7 +34,8 @@ def parse(**parameters: Any) -> ChatRequest:
     """Return what the layers below are asked."""
     body = {"model": "m", "input": "Hello", **parameters}
     asked = wire.parse(json.dumps(body).encode())
-    return conversion.request_of(asked, tools.functions_of(asked.tools))
+    conversation = asyncio.run(earlier.conversation_of(asked, Principal(organization_id=1)))
+    return conversion.request_of(asked, tools.functions_of(asked.tools), conversation)
 
 
 def messages(*items: Any, **parameters: Any) -> Any:
@@ -184,6 +188,10 @@ def test_a_choice_without_tools_is_left_out() -> None:
         ({"parley": {"prompts": 1}}, "parley.prompts", "unknown_parameter"),
         ({"parley": {"tags": ["a b"]}}, "parley.tags", "invalid_request"),
         ({"input": None}, "input", "invalid_request"),
+        *[
+            ({"previous_response_id": id}, "previous_response_id", "previous_response_not_found")
+            for id in ("", "resp_1", f"resp_{'0' * 32}:used")
+        ],
         (
             {"prompt_cache_options": {"prewarm": True}},
             *("prompt_cache_options.prewarm", "unknown_parameter"),
@@ -203,7 +211,7 @@ def test_what_is_wrong_is_named(parameters: Any, param: str, code: str) -> None:
         ({"role": "robot", "content": ""}, "input[1].role", "invalid_request"),
         ({"role": "user", "content": "", "x": 1}, "input[1].x", "unknown_parameter"),
         ({"type": "web_search_call"}, "input[1].type", "unsupported_parameter"),
-        ({"type": "item_reference", "id": "msg_1"}, "input[1]", "unsupported_parameter"),
+        ({"type": "item_reference", "id": "msg_1"}, "input[1]", "item_not_found"),
         ({**RESULT, "call_id": "c9"}, "input[1].call_id", "invalid_request"),
         ({**CALL, "namespace": "x"}, "input[1].namespace", "invalid_request"),
         (

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from gateway.idempotency import line, log
+from gateway import redis_line
+from gateway.idempotency import log
 from gateway.idempotency.errors import Interrupted, NotKept, away
 from gateway.idempotency.log import Entry, Log
 from gateway.idempotency.recording import Parts
@@ -35,7 +36,7 @@ async def _entries(of: Log) -> AsyncGenerator[tuple[int, Entry], None]:
     position = b"-"
     is_suspect = False
     while True:
-        replies = await line.send(of.read(position))
+        replies = await redis_line.send(of.read(position))
         if replies is None:
             raise away()
         entries, is_held, holder = replies

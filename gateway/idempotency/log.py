@@ -5,12 +5,13 @@ of the answer, its numbered pieces and its end: an entry's id is the number of i
 none can be there twice or out of order.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from django.conf import settings
 
 from gateway.errors import Headers
+from gateway.redis_line import Command
 
 LEASE = 6.0  # seconds; a process that gives no sign for so long has lost its answers
 SIGN = 1.5  # seconds between two signs
@@ -20,7 +21,6 @@ MOST_ENTRIES = 500  # in one read
 # "begun": it is the caller's to make. "unknown": there is nothing, and nobody makes it.
 State = Literal["begun", "unknown", "reused", "running", "kept", "interrupted", "not_kept"]
 End = Literal["kept", "interrupted", "not_kept", "forgotten"]
-Command = tuple[Any, ...]
 
 # KEYS: record, lease. ARGV: fingerprint, holder, milliseconds of the lease, seconds, may begin.
 CLAIM = """

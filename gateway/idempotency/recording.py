@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 from django.conf import settings
 
 from core.request_id import Message
-from gateway.idempotency import line
+from gateway import redis_line
 from gateway.idempotency.errors import Interrupted
-from gateway.idempotency.log import Command, End, Head, Log
+from gateway.idempotency.log import End, Head, Log
+from gateway.redis_line import Command
 
 MOST_BYTES = 4_000_000  # of an answer that is kept
 BLANK = b"\n\n"  # ends an event
@@ -87,7 +88,7 @@ class Recording:
         if self._alone is not None:
             self._alone.cancel()
         self._tell()
-        await line.send(self._log.end(self._end(), len(self._pieces), self._size))
+        await redis_line.send(self._log.end(self._end(), len(self._pieces), self._size))
 
     def _end(self) -> End:
         if not self._has_ended or self._is_lost or self._head is None:
@@ -123,7 +124,7 @@ class Recording:
         if not said:
             return
         self._tell()
-        if await line.send(said) is None:
+        if await redis_line.send(said) is None:
             self._is_lost = True
 
     def _tell(self) -> None:

@@ -12,8 +12,9 @@ from core.loop_local import LoopLocal
 from core.open_work import OpenWork
 from core.repeating import Repeating
 from core.request_id import Scope, Send
+from gateway import redis_line
 from gateway.errors import Headers
-from gateway.idempotency import following, line, log
+from gateway.idempotency import following, log
 from gateway.idempotency.asking import Asked, asked, fingerprint_of, is_resumption
 from gateway.idempotency.errors import Interrupted, KeyReused, NothingToResume, NotKept, away
 from gateway.idempotency.log import Head, Log, State
@@ -67,7 +68,7 @@ async def close() -> None:
     await _answers.cancel()
     await _open_work.finish(LAST_SECONDS)
     await _signs.get().stop()
-    await line.drain()
+    await redis_line.drain()
 
 
 async def _open(consumer: Consumer, wanted: Asked, body: bytes) -> tuple[Parts, Headers]:
@@ -98,7 +99,7 @@ async def _claim(wanted: Asked) -> tuple[State, str]:
         holder=holder,
         may_begin=wanted.may_begin,
     )
-    replies = await line.send([said])
+    replies = await redis_line.send([said])
     if replies is None:
         _open_work.go_on(_give_back(Log(wanted.record, holder)))
         raise away()
@@ -110,7 +111,7 @@ async def _give_back(of: Log) -> None:
     """Forget a request that may have been taken although no answer came: nobody makes it."""
     for _ in range(MOST_TRIES):
         await asyncio.sleep(log.SIGN)
-        if await line.send(of.end("forgotten", 0)) is not None:
+        if await redis_line.send(of.end("forgotten", 0)) is not None:
             return
 
 
@@ -160,7 +161,7 @@ async def _sign() -> bool:
     """Tell the other processes that this one still makes its answers."""
     recordings = list(_recordings.get().values())
     if recordings:
-        await line.send([recording.sign() for recording in recordings])
+        await redis_line.send([recording.sign() for recording in recordings])
     return bool(_recordings.get())
 
 

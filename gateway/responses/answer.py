@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from billing.pricing import TokenUsage
 from core.errors import AppError
 from gateway.encoding import Settled, settled
+from gateway.responses import kept
 from gateway.responses.logprobs import Logprob
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, PlainText, Reasoning, Text
@@ -81,13 +82,13 @@ class Response(Struct, tag="response", tag_field="object", kw_only=True):
     max_tool_calls: int | None
     metadata: dict[str, str]
     parallel_tool_calls: bool
-    previous_response_id: None = None
+    previous_response_id: str | None
     prompt_cache_key: str | None
     prompt_cache_retention: str | None
     reasoning: dict[str, Any]
     safety_identifier: str | None
     service_tier: str | None
-    store: Literal[False] = False
+    store: bool
     temperature: float | None
     text: Text
     tool_choice: str | dict[str, Any]
@@ -114,11 +115,13 @@ def begun(asked: CreateResponse, functions: tuple[FunctionTool, ...], started: S
         max_tool_calls=asked.max_tool_calls,
         metadata=asked.metadata or {},
         parallel_tool_calls=asked.parallel_tool_calls is not False,
+        previous_response_id=asked.previous_response_id,
         prompt_cache_key=asked.prompt_cache_key,
         prompt_cache_retention=asked.prompt_cache_retention,
         reasoning={"effort": reasoning.effort, "summary": reasoning.summary},
         safety_identifier=asked.safety_identifier,
         service_tier=asked.service_tier,
+        store=asked.store is not False and kept.is_on(),
         temperature=asked.temperature,
         text=Text(format=text.format or PlainText(), verbosity=text.verbosity),
         tool_choice=asked.tool_choice or "auto",

@@ -1,10 +1,12 @@
 """A request of the Responses API, as the layers below know it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from gateway.responses import items, tools
+from gateway.responses.items import Sent
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, JsonObject, JsonSchema, Reasoning, Text
 from gateway.wire import as_known
@@ -17,12 +19,14 @@ SAME = (
 )
 
 
-def request_of(asked: CreateResponse, functions: tuple[FunctionTool, ...]) -> ChatRequest:
+def request_of(
+    asked: CreateResponse, functions: tuple[FunctionTool, ...], conversation: Sequence[Sent]
+) -> ChatRequest:
     """Return the request, or raise an error that names the field."""
     offered, choice = tools.offered(functions, asked.tool_choice)
     return ChatRequest(
         model=asked.model,
-        messages=items.messages_of(asked.instructions, asked.input),
+        messages=items.messages_of(asked.instructions, conversation),
         stream=bool(asked.stream),
         max_tokens=asked.max_output_tokens,
         temperature=asked.temperature,

@@ -1,5 +1,6 @@
 """The server-sent events of a streamed response, numbered and named."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -33,9 +34,17 @@ def error_event(error: AppError, number: int = 0) -> bytes:
 class EventEncoder:
     """Tells of one response from its beginning to its end, in bytes."""
 
-    def __init__(self, started: Started, response: Response, *, wants_logprobs: bool) -> None:
+    def __init__(
+        self,
+        started: Started,
+        response: Response,
+        keep: Callable[[Response], None],
+        *,
+        wants_logprobs: bool,
+    ) -> None:
         self._started = started
         self._response = response
+        self._keep = keep
         self._output = Output(started.usage_id.hex)
         self._wants_logprobs = wants_logprobs
         self._number = 0
@@ -52,6 +61,7 @@ class EventEncoder:
     def finish(self, finished: Finished) -> bytes:
         """Return the events of a true end."""
         closing = close(self._response, self._output, self._started, finished)
+        self._keep(self._response)
         return self._encoded(closing) + self._about(f"response.{self._response.status}")
 
     def fail(self, error: AppError) -> bytes:

@@ -1,6 +1,7 @@
 """The items of a request's `input`, and the messages that they are for a model."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -11,7 +12,13 @@ from gateway.errors import UnsupportedParameter
 from gateway.validation import decode
 from llm.types import FunctionCall, ImagePart, ImageUrl, Message, Role, TextPart, ToolCall
 
-REASONING_ID = "rs_"  # what the ids of our reasoning items begin with
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An item of a conversation, and where in the request it stands."""
+
+    item: Raw
+    at: str
 
 
 class InputText(Struct, frozen=True, tag="input_text", forbid_unknown_fields=True):
@@ -92,14 +99,16 @@ _call = msgspec.json.Decoder(CallItem)
 _output = msgspec.json.Decoder(OutputItem)
 
 
-def messages_of(instructions: str | None, sent: str | Iterable[Raw] | None) -> tuple[Message, ...]:
+def head_of(sent: Sent) -> Head:
+    """Return what an item is, or raise an error that names it."""
+    return decode(_head, sent.item, at=sent.at)
+
+
+def messages_of(instructions: str | None, conversation: Iterable[Sent]) -> tuple[Message, ...]:
     """Return the conversation, or raise an error that names the item and its field."""
     turns = _Turns(instructions)
-    if isinstance(sent, str):
-        turns.say(Message("user", sent))
-    else:
-        for index, item in enumerate(sent or ()):
-            _take(turns, item, f"input[{index}]")
+    for sent in conversation:
+        _take(turns, sent)
     return tuple(turns.messages)
 
 
@@ -133,20 +142,18 @@ class _Turns:
         return call_id in self._calls
 
 
-def _take(turns: _Turns, item: Raw, at: str) -> None:
-    head = decode(_head, item, at=at)
-    match head.type:
+def _take(turns: _Turns, sent: Sent) -> None:
+    item, at = sent.item, sent.at
+    match head_of(sent).type:
         case None | "message":
             turns.say(_said(decode(_message, item, at=at), at))
         case "function_call":
-            sent = decode(_call, item, at=at)
-            turns.call(ToolCall(sent.call_id, FunctionCall(sent.name, sent.arguments)))
+            call = decode(_call, item, at=at)
+            turns.call(ToolCall(call.call_id, FunctionCall(call.name, call.arguments)))
         case "function_call_output":
             turns.say(_answered(turns, decode(_output, item, at=at), at))
         case "reasoning":
             return  # no model takes the thinking of another
-        case "item_reference":
-            _check_reference(head, at)
         case other:
             raise UnsupportedParameter(f"Parley takes no `{other}` in `{at}`.", param=f"{at}.type")
 
@@ -164,7 +171,7 @@ def _answered(turns: _Turns, item: OutputItem, at: str) -> Message:
     if not turns.knows(item.call_id):
         raise InvalidRequest(
             f"`{at}.call_id` is wrong: no `function_call` before it has this id. "
-            "Parley keeps no responses: send the call as well.",
+            "Send the call as well, or `previous_response_id`.",
             param=f"{at}.call_id",
         )
     return Message("tool", _content(item.output, f"{at}.output"), tool_call_id=item.call_id)
@@ -200,14 +207,3 @@ def _only_text(content: str | tuple[TextPart | ImagePart, ...], at: str) -> str:
     if len(texts) < len(content):
         raise InvalidRequest("Only a user sends pictures.", param=f"{at}.content")
     return "".join(texts)
-
-
-def _check_reference(head: Head, at: str) -> None:
-    """Pass over what would be passed over itself; anything else is needed and is not here."""
-    if (head.id or "").startswith(REASONING_ID):
-        return
-    raise UnsupportedParameter(
-        f"`{at}` refers to an item that is kept nowhere: Parley keeps no responses. Send the item "
-        "itself; the Vercel AI SDK does so with `providerOptions: {openai: {store: false}}`.",
-        param=at,
-    )

@@ -19,10 +19,9 @@ UNSUPPORTED = {
     "background": "Ask with `stream: true`, or without.",
     "background_options": "Ask with `stream: true`, or without.",
     "context_management": "Send as much of the conversation as the model takes.",
-    "conversation": "Parley keeps no responses: send the whole conversation in `input`.",
+    "conversation": "Send the whole conversation in `input`, or `previous_response_id`.",
     "image": "Send pictures as they are to be seen.",
     "moderation": "Parley's guardrails are set by its staff.",
-    "previous_response_id": "Parley keeps no responses: send the whole conversation in `input`.",
     "prompt": "It names a prompt kept at OpenAI; `parley.prompt` names one kept in Parley.",
 }
 LOGPROBS = "message.output_text.logprobs"
@@ -36,7 +35,8 @@ SentItem = Annotated[
     Meta(
         extra_json_schema={
             "type": "object",
-            "description": "A message, function_call, function_call_output or reasoning.",
+            "description": "A message, function_call, function_call_output, reasoning or "
+            "item_reference.",
         }
     ),
 ]
@@ -84,7 +84,7 @@ class Text(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PromptCacheOptions(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What Parley passes on of them; there is no response of before to compare with."""
+    """What Parley passes on of them; a response of before to compare with would be OpenAI's."""
 
     mode: Literal["implicit", "explicit"] | None = None
     ttl: str | None = None
@@ -118,7 +118,8 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prompt_cache_retention: str | None = None
     service_tier: ServiceTier | None = None
     truncation: Truncation | None = None
-    store: bool | None = None  # true is what OpenAI takes for granted; here nothing is kept
+    store: bool | None = None  # false: nothing is kept of it
+    previous_response_id: str | None = None
     # Only to be refused, each with what to do instead.
     access_programs: Refused = None
     background: Annotated[bool, Meta(extra_json_schema={"enum": [False]})] | None = None
@@ -127,7 +128,6 @@ class CreateResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     conversation: Refused = None
     image: Refused = None
     moderation: Refused = None
-    previous_response_id: Refused = None
     prompt: Refused = None
 
     @property

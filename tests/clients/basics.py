@@ -24,7 +24,7 @@ BASICS = {"chat", "stream", "tools", *ERRORS}
 AI_SDK = {
     f"{form}_{check}"
     for form in ("chat", "responses")
-    for check in ("chat", "stream", "tools", "structured", "error_404", "error_429")
+    for check in ("chat", "stream", "tools", "turns", "structured", "error_404", "error_429")
 }
 CHECKS = {
     "python/openai_client.py": BASICS | {"models", "structured", "embeddings", "responses"},

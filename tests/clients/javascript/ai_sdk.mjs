@@ -40,6 +40,20 @@ function checksOf(name, model) {
       assert.equal(asked.length, 1);
       assert(answer.text);
     },
+    async [`${name}_turns`]() {
+      const messages = [{ role: "user", content: "Hello" }];
+      const weather = tool({ inputSchema: z.object({ city: z.string() }), execute: () => "Sunny" });
+      const tools = { weather };
+      for (const next of ["How is the weather?", "And now?"]) {
+        const asked = { prompt: undefined, messages, tools, stopWhen: stepCountIs(2) };
+        const answer = await ask(model("default"), asked);
+        assert(answer.text);
+        assert.deepEqual(answer.warnings, []);
+        messages.push(...answer.response.messages, { role: "user", content: next });
+      }
+      const answer = streamText({ model: model("default"), messages, maxRetries: 0 });
+      assert(await answer.text);
+    },
     async [`${name}_structured`]() {
       const output = Output.object({ schema: z.object({ city: z.string() }) });
       const answer = await ask(model("default"), { output });

@@ -1,5 +1,6 @@
 """One event loop's line to Redis: what is said at the same time is one round trip."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -8,16 +9,21 @@ from core import redis
 from core.batching import Batcher
 from core.loop_local import LoopLocal
 from core.outage import Outage, RedisAway
-from gateway.idempotency.log import Command
 
+Command = tuple[Any, ...]
 Replies = list[Any] | None  # None: Redis is away
 
-outage = Outage("gateway.idempotency")
+outage = Outage("gateway.redis")
 
 
 async def send(said: Sequence[Command]) -> Replies:
     """Return Redis's replies; what was said before arrives before."""
-    return await _batchers.get().submit(said)
+    return await enqueue(said)
+
+
+def enqueue(said: Sequence[Command]) -> "asyncio.Future[Replies]":
+    """Return where Redis's replies will be."""
+    return _batchers.get().enqueue(said)
 
 
 async def drain() -> None:
