@@ -1,0 +1,104 @@
+"""How many units it takes: before the start, and from where it stands."""
+
+import math
+from dataclasses import dataclass
+
+from prompts.statistics import distributions
+from prompts.statistics.comparison import Comparison, Design, Finding, State
+from prompts.statistics.confidence import Confidence
+from prompts.statistics.sums import Sums
+
+FARTHEST = 1000.0  # times the units of today: beyond, nobody can say
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Units of control and of one arm."""
+
+    control: int
+    arm: int
+
+    @property
+    def total(self) -> int:
+        return self.control + self.arm
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Units that show the difference with the wanted power."""
+
+    looked_at_once: Sizes  # by a test that allows one look, at the end
+    watched: Sizes  # by the interval that allows any; tuned to be tightest at this total
+
+
+def units_needed(
+    baseline: Sums,
+    *,
+    smallest: float,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    arm_share: float = 0.5,
+    comparisons: int = 1,
+) -> Needed | None:
+    """Return the units needed to see a difference of `smallest` (a share of the baseline).
+
+    None where the baseline says nothing of the metric. `arm_share` is the arm's share of its units
+    and control's together; with several arms, `comparisons` is how many Holm goes over.
+    (Cohen 1988, "Statistical Power Analysis", on two means; the boundary takes the place of the
+    normal quantile for the interval that may be watched, which errs on the safe side: it may also
+    exclude 0 before.)
+    """
+    if not baseline.ratio or not baseline.unit_variance or not smallest:
+        return None
+    spread = baseline.unit_variance * (1 / arm_share + 1 / (1 - arm_share))
+    each = spread / (baseline.ratio * smallest) ** 2
+    enough = distributions.normal_quantile(power)
+    once = distributions.normal_quantile(1 - alpha / comparisons / 2)
+    tuned = Confidence(alpha)
+    watched = tuned.boundary(tuned.tightest_at, comparisons)
+    return Needed(
+        looked_at_once=_split(each * (once + enough) ** 2, arm_share),
+        watched=_split(each * (watched + enough) ** 2, arm_share),
+    )
+
+
+def more_units(comparison: Comparison, design: Design, comparisons: int = 1) -> int | None:
+    """Return how many more units make it certain, if things go on as they are.
+
+    Certain is that there is a difference, or that there is none worth seeing, whichever comes
+    first. None where nobody can say: the difference is within the noise, and not yet small.
+    """
+    finding = comparison.relative or comparison.difference
+    if comparison.state is not State.READY or finding is None:
+        return None
+    size = abs(finding.estimate.value)
+    waits = [_wait(finding, size, comparison.units, design.confidence, comparisons)]
+    if comparison.relative:
+        rest = design.worth_seeing - size
+        waits.append(_wait(finding, rest, comparison.units, design.confidence, 1))
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _wait(
+    finding: Finding, room: float, units: int, confidence: Confidence, comparisons: int
+) -> int | None:
+    """Return the units until the interval reaches no farther than `room`."""
+    deviation = math.sqrt(finding.estimate.variance)
+    if room < deviation:
+        return None
+
+    def excess(growth: float) -> float:
+        """Return how far the interval reaches beyond, with so many times the units (logarithm)."""
+        reach = confidence.boundary(units * math.exp(growth), comparisons)
+        return reach * deviation * math.exp(-growth / 2) - room
+
+    farthest = math.log(FARTHEST)
+    if excess(0) <= 0:
+        return 0
+    if excess(farthest) > 0:
+        return None
+    return math.ceil(units * math.expm1(distributions.root(excess, 0, farthest)))
+
+
+def _split(total: float, arm_share: float) -> Sizes:
+    return Sizes(control=math.ceil(total * (1 - arm_share)), arm=math.ceil(total * arm_share))
