@@ -14,6 +14,7 @@ from core.database import translate_outage
 from core.errors import InvalidRequest
 from prompts.content import PromptContent
 from prompts.errors import PromptContentInvalid, PromptExists
+from prompts.experiments.assignment import arm_for
 from prompts.labelled import LabelKey, RenderedPrompt, labelled, load
 from prompts.models import PRODUCTION, Prompt, PromptVersion
 from prompts.rendering import compile_content
@@ -98,4 +99,8 @@ async def render_for_call(  # noqa: PLR0913 - each is a part of what a caller as
     for, to whom experiments give their arms: `{"user": "user:12", "key": "key:5"}`.
     """
     found = await labelled.get(LabelKey(organization_id, name, label, number))
-    return found.render(variables, context, locale)
+    drawn = await arm_for(found.prompt_id, label, units) if number is None else None
+    if drawn is None:
+        return found.render(variables, context, locale)
+    found = await labelled.get(LabelKey(organization_id, name, label, drawn.arm.version))
+    return drawn.applied(found.render(variables, context, locale))

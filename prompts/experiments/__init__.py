@@ -1,0 +1,1 @@
+"""Which version each caller gets, and which one turns out better."""

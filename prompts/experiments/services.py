@@ -1,0 +1,184 @@
+"""Every write to experiments."""
+
+import secrets
+
+import structlog
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from core.errors import NotFound
+from prompts.experiments import plans, results
+from prompts.experiments.errors import (
+    AnotherIsRunning,
+    ExperimentExists,
+    ExperimentInvalid,
+    ExperimentNotDraft,
+    ExperimentNotRunning,
+)
+from prompts.experiments.plans import Plan
+from prompts.experiments.ramp import percent_after
+from prompts.models import Arm, Experiment, ExperimentState, Prompt
+
+logger = structlog.get_logger(__name__)
+
+
+@transaction.atomic
+def create(*, prompt: Prompt, plan: Plan, created_by: User | None = None) -> Experiment:
+    """Return a new draft."""
+    plans.check(plan)
+    _check_name(prompt, plan.name)
+    experiment = Experiment.objects.create(
+        prompt=prompt, salt=secrets.token_hex(16), created_by=created_by, **plan.stored()
+    )
+    _write_arms(experiment, plan)
+    _log(experiment, created_by, "Drafted.", flag=ADDITION)
+    return experiment
+
+
+@transaction.atomic
+def edit(*, experiment: Experiment, plan: Plan, edited_by: User | None = None) -> Experiment:
+    """Change a draft as a whole, or the weights and the ramp of what runs."""
+    plans.check(plan)
+    experiment = _locked(experiment)
+    before = plans.plan_of(experiment)
+    if experiment.state == ExperimentState.DRAFT:
+        _rewrite(experiment, plan)
+    elif experiment.state == ExperimentState.RUNNING:
+        _change_course(experiment, before, plan)
+    else:
+        raise ExperimentNotDraft("The experiment has been stopped: it does not change any more.")
+    if plan != before:
+        _log(experiment, edited_by, _told(before, plan))
+    return experiment
+
+
+@transaction.atomic
+def start(*, experiment: Experiment, started_by: User | None = None) -> Experiment:
+    """Split the label's calls from now on; each unit keeps the arm it gets first."""
+    experiment = _locked(experiment)
+    if experiment.state != ExperimentState.DRAFT:
+        raise ExperimentNotDraft("Only a draft can be started.")
+    plans.check_complete(plans.plan_of(experiment))
+    if not experiment.prompt.labels.filter(name=experiment.label).exists():
+        raise ExperimentInvalid(
+            f"No version of the prompt carries the label “{experiment.label}”.", param="label"
+        )
+    other = Experiment.objects.running().filter(prompt=experiment.prompt_id).first()
+    if other is not None:
+        raise AnotherIsRunning(f"“{other}” is running on this prompt; stop it first.")
+    experiment.state = ExperimentState.RUNNING
+    experiment.started_at = timezone.now()
+    experiment.save(update_fields=["state", "started_at"])
+    _log(experiment, started_by, "Started.")
+    return experiment
+
+
+@transaction.atomic
+def stop(*, experiment: Experiment, reason: str, stopped_by: User | None = None) -> Experiment:
+    """Let all calls have the label's version again, and keep the figures as they are now."""
+    experiment = _locked(experiment)
+    if experiment.state != ExperimentState.RUNNING:
+        raise ExperimentNotRunning("Only a running experiment can be stopped.")
+    experiment.state = ExperimentState.STOPPED
+    experiment.stopped_at = timezone.now()
+    experiment.stop_reason = reason.strip()[:300] or "No reason was given."
+    experiment.results = results.stored(results.report_of(experiment))
+    experiment.save(update_fields=["state", "stopped_at", "stop_reason", "results"])
+    _log(experiment, stopped_by, f"Stopped: {experiment.stop_reason}")
+    return experiment
+
+
+def delete(*, experiment: Experiment) -> None:
+    """Remove a draft; what has run is kept."""
+    with transaction.atomic():
+        experiment = _locked(experiment)
+        if experiment.state != ExperimentState.DRAFT:
+            raise ExperimentNotDraft("Only a draft can be deleted: what has run is kept.")
+        experiment.delete()
+
+
+def _locked(experiment: Experiment) -> Experiment:
+    """Return it as it is now; nobody else starts or changes one of this prompt meanwhile."""
+    Prompt.objects.select_for_update().get(pk=experiment.prompt_id)
+    found = Experiment.objects.select_related("prompt").filter(pk=experiment.pk).first()
+    if found is None:
+        raise NotFound("The experiment has been deleted.")
+    return found
+
+
+def _check_name(prompt: Prompt, name: str) -> None:
+    if prompt.experiments.filter(name=name).exists():
+        raise ExperimentExists(f"The prompt already has an experiment “{name}”.", param="name")
+
+
+def _rewrite(experiment: Experiment, plan: Plan) -> None:
+    if plan.name != experiment.name:
+        _check_name(experiment.prompt, plan.name)
+    for field, value in plan.stored().items():
+        setattr(experiment, field, value)
+    experiment.save()
+    experiment.arms.all().delete()
+    _write_arms(experiment, plan)
+
+
+def _write_arms(experiment: Experiment, plan: Plan) -> None:
+    versions = {
+        version.number: version
+        for version in experiment.prompt.versions.filter(
+            number__in=[arm.version for arm in plan.arms]
+        )
+    }
+    for arm in plan.arms:
+        if arm.version not in versions:
+            raise ExperimentInvalid(f"The prompt has no version {arm.version}.", param="arms")
+    Arm.objects.bulk_create(
+        Arm(experiment=experiment, version=versions[arm.version], **arm.stored())
+        for arm in plan.arms
+    )
+
+
+def _change_course(experiment: Experiment, before: Plan, plan: Plan) -> None:
+    """Set new weights and a new ramp; nobody who has an arm loses it."""
+    if plan.without_weights() != before.without_weights():
+        raise ExperimentNotDraft("While it runs, only the weights and the ramp can be changed.")
+    plans.check_complete(plan)
+    if _percent_now(experiment, plan) < _percent_now(experiment, before):
+        raise ExperimentInvalid(
+            "The ramp only lets more take part: who is in stays in.", param="ramp"
+        )
+    experiment.ramp = plan.stored()["ramp"]
+    experiment.save(update_fields=["ramp"])
+    for arm in plan.arms:
+        experiment.arms.filter(name=arm.name).update(weight=arm.weight)
+
+
+def _percent_now(experiment: Experiment, plan: Plan) -> float:
+    assert experiment.started_at is not None  # noqa: S101 - what runs has started
+    hours = (timezone.now() - experiment.started_at).total_seconds() / 3600
+    return percent_after(plan.ramp, hours)
+
+
+def _told(before: Plan, after: Plan) -> str:
+    """Return in words what was changed."""
+    fields = (name for name in Plan.__struct_fields__ if name != "arms")
+    changed = [
+        f"{name.replace('_', ' ')}: {getattr(after, name) or 'none'}"
+        for name in fields
+        if getattr(before, name) != getattr(after, name)
+    ]
+    if before.arms != after.arms:
+        changed.append("arms: " + ", ".join(_arm_in_words(arm) for arm in after.arms))
+    return f"Changed {'; '.join(changed)}."
+
+
+def _arm_in_words(arm: plans.ArmPlan) -> str:
+    return f"{arm.name} (version {arm.version}, weight {arm.weight})"
+
+
+def _log(experiment: Experiment, person: User | None, text: str, *, flag: int = CHANGE) -> None:
+    """Put it into the history that the admin shows, if a person did it, and into the log."""
+    logger.info("experiments.changed", experiment=experiment.name, what=text)
+    if person is not None:
+        LogEntry.objects.log_actions(person.pk, [experiment], flag, text, single_object=True)
