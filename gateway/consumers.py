@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from gateway import choices, encoding, extensions, wire
+from gateway import choices, encoding, extensions, offers, wire
 from gateway.answer_headers import of_stream, of_whole
 from gateway.calls import begun, call_of, relay, send_whole
 from gateway.choices import ChoicesEncoder, Gathered, Numbered
@@ -13,7 +13,6 @@ from gateway.encoding import ChunkEncoder
 from gateway.errors import UnknownAddress
 from gateway.http import ApiConsumer
 from llm import service
-from llm.errors import ModelNotFound
 from llm.types import Call, ChatRequest, Event, Started
 
 
@@ -78,8 +77,7 @@ class ModelList(ApiConsumer):
     scope_needed = "models"
 
     async def handle(self, body: bytes) -> None:
-        offers = await service.models(self.principal)
-        models = [encoding.model(offer) for offer in offers]
+        models = [encoding.model(offer) for offer in await service.models(self.principal)]
         await self.send_json(msgspec.json.encode({"object": "list", "data": models}))
 
 
@@ -90,12 +88,8 @@ class ModelDetail(ApiConsumer):
     scope_needed = "models"
 
     async def handle(self, body: bytes) -> None:
-        asked = self.scope["url_route"]["kwargs"]["model"]
-        for offer in await service.models(self.principal):
-            if offer.id == asked:
-                await self.send_json(msgspec.json.encode(encoding.model(offer)))
-                return
-        raise ModelNotFound(f"There is no model `{asked}`.", param="model")
+        offer = await offers.asked(self)
+        await self.send_json(msgspec.json.encode(encoding.model(offer)))
 
 
 class Nothing(ApiConsumer):

@@ -143,10 +143,13 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
 
     def secret(self) -> str:
         """Return the API key of the request, or raise `InvalidApiKey`."""
+        if key := self.header(b"x-api-key").strip():
+            return key
         scheme, _, secret = self.header(b"authorization").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise keys.InvalidApiKey(
-                "Send your API key in a header: `Authorization: Bearer pk-...`."
+                "Send your API key in a header: `Authorization: Bearer pk-...` or "
+                "`x-api-key: pk-...`."
             )
         return secret.strip()
 

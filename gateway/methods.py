@@ -1,4 +1,4 @@
-"""Several consumers at one address, each for a method of HTTP."""
+"""Several consumers at one address: each for a method of HTTP, or for a kind of client."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
@@ -34,3 +34,15 @@ class ByMethod:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         application = self._by_method.get(scope["method"], self._refused)
         await application(scope, receive, send)
+
+
+def by_client(openai: type[ApiConsumer], anthropic: type[ApiConsumer]) -> Any:
+    """Return what an address leads to that both vendors have: each client gets what it reads."""
+    for_openai: Application = openai.as_asgi()
+    for_anthropic: Application = anthropic.as_asgi()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        is_anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
+        await (for_anthropic if is_anthropic else for_openai)(scope, receive, send)
+
+    return answer

@@ -188,7 +188,7 @@ OPERATIONS: list[Operation] = [
         path="/v1/models",
         name="list_models",
         tag="models",
-        summary="List the names that this key may ask for.",
+        summary="List the names that this key may ask for; in Anthropic's form for its clients.",
         scope="models",
         answer=openapi_types.ModelPage,
     ),

@@ -71,14 +71,12 @@ def _operation(operation: Operation, described: "dict[Any, Json]") -> Json:
         "summary": operation.summary,
         "description": f"Needs a key with the scope `{operation.scope}`, if it has scopes.",
         "tags": [operation.tag],
-        "security": [{KEY: []}],
+        "security": [{KEY: []}, {ANTHROPIC_KEY: []}],
         "responses": {
             "200": _answer(operation, described),
             "default": _json("A failure.", described[operation.error]),
         },
     }
-    if operation.path.startswith("/v1/messages"):
-        found["security"].append({ANTHROPIC_KEY: []})
     if operation.request is not None:
         content = {operation.request_media: {"schema": described[operation.request]}}
         found["requestBody"] = {"required": True, "content": content}

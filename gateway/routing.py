@@ -7,7 +7,8 @@ from gateway.consumers import ChatCompletions, ModelDetail, ModelList, Nothing
 from gateway.embeddings.consumers import EmbeddingsCreate
 from gateway.files import consumers as files
 from gateway.messages import consumers as messages
-from gateway.methods import by_method
+from gateway.messages import models as anthropic_models
+from gateway.methods import by_client, by_method
 from gateway.responses import consumers as responses
 
 http_urlpatterns: list[URLPattern] = [
@@ -22,8 +23,8 @@ http_urlpatterns: list[URLPattern] = [
     path("v1/messages", messages.Messages.as_asgi()),
     path("v1/messages/count_tokens", messages.TokenCount.as_asgi()),
     re_path(r"^v1/messages/", messages.Nothing.as_asgi()),
-    path("v1/models", ModelList.as_asgi()),
-    path("v1/models/<path:model>", ModelDetail.as_asgi()),
+    path("v1/models", by_client(ModelList, anthropic_models.ModelList)),
+    path("v1/models/<path:model>", by_client(ModelDetail, anthropic_models.ModelDetail)),
     path("v1/responses", responses.Responses.as_asgi()),
     path(
         "v1/responses/<str:response_id>",

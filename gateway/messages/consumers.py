@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 import msgspec
 
-from accounts import keys
 from core import request_id
 from core.errors import AppError
 from gateway import extensions
@@ -24,18 +23,6 @@ class AnthropicConsumer(ApiConsumer):
 
     scope_needed = "chat"
     alive_event = events.PING
-
-    def secret(self) -> str:
-        """Return the API key of the request, or raise `InvalidApiKey`."""
-        if key := self.header(b"x-api-key").strip():
-            return key
-        try:
-            return super().secret()
-        except keys.InvalidApiKey:
-            raise keys.InvalidApiKey(
-                "Send your API key in a header: `x-api-key: pk-...` or "
-                "`Authorization: Bearer pk-...`."
-            ) from None
 
     def error_body(self, error: AppError) -> bytes:
         return errors.body(error)

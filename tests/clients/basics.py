@@ -28,7 +28,7 @@ AI_SDK = {
 }
 CHECKS = {
     "python/openai_client.py": BASICS | {"models", "structured", "embeddings", "responses"},
-    "python/anthropic_client.py": BASICS | {"count_tokens"},
+    "python/anthropic_client.py": BASICS | {"count_tokens", "models"},
     "python/langchain_client.py": BASICS | {"structured", "embeddings"},
     "javascript/openai_client.mjs": BASICS | {"models", "structured", "embeddings", "responses"},
     "javascript/anthropic_client.mjs": BASICS,

@@ -16,6 +16,15 @@ def ask(asking: anthropic.Anthropic = client, **more: Any) -> anthropic.types.Me
     return message
 
 
+def models() -> None:
+    listed = [model.id for model in client.models.list(limit=2)]
+    assert "default" in listed, listed
+    assert len(listed) == len(set(listed)) > 2
+    found = client.models.retrieve("default")
+    assert (found.id, found.type) == ("default", "model")
+    assert found.created_at.year > 2000
+
+
 def chat() -> None:
     answer = ask(system="Be kind.")
     assert answer.content[0].type == "text"
@@ -69,6 +78,7 @@ def error_429() -> None:
 if __name__ == "__main__":
     basics.run(
         {
+            "models": models,
             "chat": chat,
             "stream": stream,
             "tools": tools,
