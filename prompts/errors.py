@@ -1,6 +1,30 @@
 """Why a prompt cannot be saved, found or rendered."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from core.errors import AppError
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the content of a version, and where."""
+
+    place: str  # `messages[0]`, `locales.de[0]`, `variables[2]`, `settings.top_p`, `output_schema`
+    line: int | None  # of the template that stands there
+    text: str  # a sentence
+
+    @property
+    def sentence(self) -> str:
+        """Return what is wrong with its place, for where all problems stand in one text."""
+        kind, _, number = self.place.removesuffix("]").rpartition("[")
+        if not number.isdecimal() or not (kind == "messages" or kind.startswith("locales.")):
+            return self.text
+        where = f"Message {int(number) + 1}"
+        if locale := kind.removeprefix("messages").removeprefix("locales."):
+            where += f" in {locale}"
+        if self.line is not None:
+            where += f", line {self.line}"
+        return f"{where}: {self.text}"
 
 
 class PromptNotFound(AppError):
@@ -18,14 +42,18 @@ class PromptExists(AppError):
 
 
 class PromptContentInvalid(AppError):
-    """The new version cannot be kept: a template, variable or setting is wrong."""
+    """The new version cannot be kept: `problems` says all that is wrong with what it says."""
 
     code = "prompt_content_invalid"
     http_status = 400
 
+    def __init__(self, message: str = "", *, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message or " ".join(problem.sentence for problem in problems))
+        self.problems = tuple(problems)
+
 
 class PromptVariablesInvalid(AppError):
-    """The values do not fit the variables of the version: missing, unknown or of a wrong type."""
+    """The values do not fit the variables of the version: missing, unknown or of a wrong kind."""
 
     code = "prompt_variables_invalid"
     http_status = 400

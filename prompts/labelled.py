@@ -68,7 +68,7 @@ class Labelled:
         content = version.compiled.content
         declared = {variable.name for variable in content.variables}
         taken = {name: value for name, value in context.items() if name in declared}
-        messages = version.compiled.render({**taken, **values})
+        messages = version.compiled.render({**taken, **values}, locale)
         return RenderedPrompt(
             name=version.name,
             version=version.number,
@@ -77,7 +77,7 @@ class Labelled:
             cache=self.cache,
             tools=content.tools,
             output_schema=content.output_schema,
-            locale=content.default_locale,
+            locale=version.compiled.locale(locale),
         )
 
 

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from core.errors import AppError
+from prompts.checking import MAX_MESSAGES, MAX_VARIABLES
 from prompts.content import (
     MessageTemplate,
     ModelSettings,
@@ -17,9 +18,8 @@ from prompts.content import (
     VariableType,
 )
 from prompts.models import PromptVersion
-from prompts.rendering import MAX_MESSAGES, compile_content, declare_missing
+from prompts.rendering import compile_content, declare_missing
 
-MAX_VARIABLES = 100
 ROLES = [(role, role.capitalize()) for role in get_args(Role)]
 TYPES = [(kind, kind) for kind in get_args(VariableType)]
 
