@@ -23,5 +23,6 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
 ]
 
+handler403 = "core.views.permission_denied"
 handler404 = "core.views.page_not_found"
 handler500 = "core.views.server_error"

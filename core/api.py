@@ -6,7 +6,7 @@ from typing import Any
 import django.core.exceptions
 import django_filters
 from django import forms
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_401_UNAUTHORIZED
 from rest_framework.views import APIView, exception_handler
 
-from core.database import AWAY
+from core.database import AWAY, OUTAGES
 from core.errors import AppError, DependencyDown, InvalidRequest
 
 
@@ -86,7 +86,7 @@ class BooleanFilter(django_filters.BooleanFilter):
 
 def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
     """Answer expected failures in one shape; `None` for a fault of ours, which Django reports."""
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OUTAGES):
         error = DependencyDown(AWAY)
     if isinstance(error, RecursionError):
         error = InvalidRequest("The body has too much within each other.")

@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError, connections
 from core.errors import DependencyDown
 
 AWAY = "The database does not answer; try again in a moment."
+OUTAGES = (OperationalError, InterfaceError)  # how Django tells of it
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def translate_outage() -> Iterator[None]:
     _close_stale_connections()
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except OUTAGES as error:
         raise DependencyDown(AWAY) from error
     finally:
         _close_stale_connections()
