@@ -17,7 +17,7 @@ test: ## Run every test against real, embedded PostgreSQL and Redis
 
 test-clients: $(JAVASCRIPT)/node_modules ## Run the basics of the clients that people use against Parley
 	@$(PYTHON) requirements/install.py dev
-	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4 tests/clients/basics.py tests/clients/examples.py
+	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4 tests/clients/basics.py tests/clients/figures.py tests/clients/examples.py
 
 test-schema: ## Ask every address what the OpenAPI document says, with Schemathesis (EXAMPLES=8 of each)
 	@$(PYTHON) requirements/install.py dev

@@ -14,7 +14,9 @@ PYTHON = settings.BASE_DIR / ".venv-clients" / "bin" / "python"
 RECORDED = json.loads((HERE.parent / "gbstats_answers.json").read_text())
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="gbstats needs a pandas without wheels here")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="gbstats needs a pandas without wheels here"
+)
 def test_gbstats_says_what_was_recorded() -> None:
     ran = subprocess.run(
         [PYTHON, HERE / "python" / "gbstats_answers.py"], capture_output=True, text=True, check=True
