@@ -119,6 +119,23 @@ def test_search_knows_whole_request_ids_and_parts_of_names(staff: Client, tenant
     assert len(listed(staff, q="  ")) == 2
 
 
+def test_the_records_of_an_experiment_are_found_by_its_name(staff: Client, tenant: Tenant) -> None:
+    for name in ("tone", "tone", "length", ""):
+        call(tenant, request_id=f"of {name}", experiment=name, arm="a", unit="user-7")
+
+    page = staff.get(LIST).content.decode()
+    record = UsageRecord.objects.filter(experiment="length").get()
+
+    for name in ("tone", "length"):
+        assert f'<a href="?experiment={name}"' in page
+    assert listed(staff, experiment="tone") == listed(staff, q="tone") == ["of tone"] * 2
+    assert "user-7" in staff.get(f"{LIST}{record.pk}/change/").content.decode()
+
+
+def test_the_list_says_where_it_ends(staff: Client) -> None:
+    assert "the newest 10,000 records" in staff.get(LIST).content.decode()
+
+
 def test_ids_of_a_moment_lie_between_those_before_and_after() -> None:
     before = lowest_id(timezone.now())
 

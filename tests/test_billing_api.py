@@ -33,8 +33,8 @@ def call(tenant: Tenant, user: User, **changes: Any) -> None:
         book(entry)
 
 
-def usage(client: Client, **headers: str) -> list[dict[str, Any]]:
-    response = client.get("/api/usage/", headers=headers)
+def usage(client: Client, query: str = "", **headers: str) -> list[dict[str, Any]]:
+    response = client.get(f"/api/usage/{query}", headers=headers)
     assert response.status_code == 200
     results: list[dict[str, Any]] = response.json()["results"]
     return results
@@ -51,6 +51,21 @@ def test_a_person_sees_their_own_calls_with_exact_money(tenant: Tenant, client: 
     assert [row["request_id"] for row in rows] == ["hers"]
     assert rows[0]["cost_usd"] == "0.000123000000"
     assert rows[0]["output_tokens"] == 50
+
+
+def test_the_calls_of_an_experiment_are_listed_alone(tenant: Tenant, client: Client) -> None:
+    alice, bob = member(tenant.organization, "alice"), member(tenant.organization, "bob")
+    arm = {"experiment": "greeting", "arm": "friendly", "unit": "user-7"}
+    call(tenant, alice, request_id="hers", **arm)
+    call(tenant, alice)
+    call(tenant, bob, request_id="his", **arm)
+    client.force_login(alice)
+
+    rows = usage(client, "?experiment=greeting")
+
+    assert [row["request_id"] for row in rows] == ["hers"]
+    assert {name: rows[0][name] for name in arm} == arm
+    assert len(usage(client)) == 2
 
 
 def test_a_persons_key_sees_what_the_person_sees(tenant: Tenant, client: Client) -> None:

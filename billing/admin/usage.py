@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from billing.admin.usage_filters import Began, Provider, Records, Surface, search
+from billing.admin.usage_filters import Began, Experiment, Provider, Records, Surface, search
 from billing.cost_steps import words_of
 from billing.models import BudgetPeriod, UsageRecord, UsageState
 from billing.money import as_text
@@ -33,12 +33,16 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "outcome",
         Surface,
         Provider,
+        Experiment,
         "is_cache_hit",
         "is_estimated",
         "organization",
     ]
     search_fields = ["request_id"]  # there is a search; `get_search_results` is how
-    search_help_text = "A whole request id, or part of a user, key, model or prompt"
+    search_help_text = (
+        "A whole request id or experiment, or part of a user, key, model or prompt. The list shows "
+        f"the newest {ShortPaginator.MOST:,} records that fit; for older ones narrow the time."
+    )
     # Millions of rows: by the key, which is in order of time, and never counted to the end.
     ordering = ["-id"]
     list_select_related = ["organization"]
@@ -49,6 +53,7 @@ class UsageRecordAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ["id", "request_id", "attempt", "surface", "started_at"]}),
         ("Who", {"fields": ["organization", "user_name", "api_key_prefix"]}),
         ("What", {"fields": ["prompt", "model_asked", "provider", "model_served", "service_tier"]}),
+        ("Experiment", {"fields": ["experiment", "arm", "unit"]}),
         (
             "How it ended",
             {

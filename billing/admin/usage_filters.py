@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
@@ -16,6 +17,17 @@ Records = QuerySet[UsageRecord]
 
 # A record's id is made a moment before or after its start is noted.
 APART = timedelta(minutes=1)
+EXPERIMENTS = """
+WITH RECURSIVE found AS (
+    SELECT min(experiment) AS name FROM billing_usagerecord WHERE experiment <> ''
+    UNION ALL
+    SELECT (
+        SELECT min(experiment) FROM billing_usagerecord
+        WHERE experiment <> '' AND experiment > found.name
+    ) FROM found WHERE found.name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL
+"""
 NAMES = ("user_name", "api_key_prefix", "model_served", "prompt_name")
 
 
@@ -48,6 +60,20 @@ class _Summed(admin.SimpleListFilter):
         return queryset.filter(**{self.column: self.value()}) if self.value() else queryset
 
 
+class Experiment(admin.SimpleListFilter):
+    """By an experiment: from each name the index leads to the next one."""
+
+    title = parameter_name = "experiment"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(EXPERIMENTS)
+            return [(name, name) for (name,) in cursor.fetchall()]
+
+    def queryset(self, request: HttpRequest, queryset: Records) -> Records:
+        return queryset.filter(experiment=self.value()) if self.value() else queryset
+
+
 class Surface(_Summed):
     title = parameter_name = column = "surface"
 
@@ -57,11 +83,11 @@ class Provider(_Summed):
 
 
 def search(records: Records, term: str) -> Records:
-    """Return the records of a request, or those whose user, key, model or prompt has `term`."""
+    """Return those of a request or experiment, or whose user, key, model or prompt has `term`."""
     of_request = records.filter(request_id=term)
     if of_request.exists():
         return of_request
-    named = Q()
+    named = Q(experiment=term)
     for column in NAMES:
         values = _values(column, **{f"{column}__icontains": term})
         named |= Q(**{f"{column}__in": list(values)})
