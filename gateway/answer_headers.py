@@ -1,9 +1,8 @@
-"""What the headers of an answer say: who answered, from where, at what cost, what is left."""
+"""What the headers of an answer say: who answered, from where, at what cost, with which room."""
 
 from decimal import Decimal
 
 from billing.money import exactly
-from gateway import rate_limits
 from gateway.errors import Headers
 from llm.types import Finished, Started
 
@@ -34,7 +33,6 @@ def _about(started: Started) -> Headers:
         (b"x-parley-provider", started.provider.encode()),
         (b"x-parley-model", started.model.encode()),
         (b"x-parley-cache", _cache_result(started)),
-        *rate_limits.headers(started.rate_limit),
     ]
     if started.cache_age is not None:
         headers.append((b"age", b"%d" % started.cache_age))

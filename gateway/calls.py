@@ -10,11 +10,10 @@ from core.errors import InvalidRequest
 from gateway import cache_control, tags
 from gateway.answer_headers import of_stream, of_whole
 from gateway.extensions import Extensions
-from gateway.http import ApiConsumer
+from gateway.http import SURFACE, ApiConsumer
 from gateway.pacing import paced
 from llm.types import CacheWish, Call, Delta, Event, Finished, Started
 
-SURFACE = "api"
 TASK_HEADER = "X-Parley-Task"
 TASK = re.compile(r"[A-Za-z0-9_-]{0,50}")
 NOTHING_SAID = Extensions()
@@ -54,7 +53,7 @@ async def begun(consumer: ApiConsumer, events: AsyncGenerator[Event, None]) -> S
     """
     consumer.keep_alive()
     started = await first(events)
-    await consumer.begin_stream(of_stream(started))
+    await consumer.begin_stream([*of_stream(started), *consumer.limit_headers(started)])
     return started
 
 
@@ -84,7 +83,9 @@ async def send_whole(
             deltas.append(event)
         elif isinstance(event, Finished):
             body = written(started, deltas, event)
-            await consumer.send_json(body, *of_whole(started, event))
+            await consumer.send_json(
+                body, *of_whole(started, event), *consumer.limit_headers(started)
+            )
 
 
 async def first(events: AsyncGenerator[Event, None]) -> Started:

@@ -54,7 +54,7 @@ class ChatCompletions(ApiConsumer):
         encoder: ChoicesEncoder | None = None
         async for number, event in events:
             if encoder is None and isinstance(event, Started):
-                await self.begin_stream(of_stream(event))
+                await self.begin_stream([*of_stream(event), *self.limit_headers(event)])
                 encoder = ChoicesEncoder(
                     event, completion.answers, include_usage=completion.include_usage
                 )
@@ -67,7 +67,9 @@ class ChatCompletions(ApiConsumer):
             gathered.add(number, event)
         if started := gathered.started:
             body = gathered.body(started)
-            await self.send_json(body, *of_whole(started, gathered.total))
+            await self.send_json(
+                body, *of_whole(started, gathered.total), *self.limit_headers(started)
+            )
 
 
 class ModelList(ApiConsumer):

@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import structlog
 from channels.generic.http import AsyncHttpConsumer
@@ -27,15 +27,23 @@ from gateway.errors import (
 from gateway.keep_alive import KeepAlive
 from llm import limits
 from llm.limits import LimitExceeded, Refused
-from llm.types import Presence
+from llm.types import Call, Presence, RateLimit
 
 logger = structlog.get_logger(__name__)
 
 # A body that is too large is read and thrown away up to this many times the limit, because a
 # client that still sends when we hang up never sees the answer.
 PATIENCE = 4
+SURFACE = "api"
 DRAIN = "drain"  # of `Principal.on_disconnect`
 MOST_SILENCES = 3  # before the first content; then the stream begins, whoever may answer
+
+
+class HasRateLimit(Protocol):
+    """What was counted against the limits of its caller."""
+
+    @property
+    def rate_limit(self) -> RateLimit | None: ...
 
 
 class ClientLeft(Exception):
@@ -54,8 +62,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
     scope_needed: ClassVar[str] = ""  # of the key; empty: any key will do
     alive_event: ClassVar[bytes] = b": keep-alive\n\n"  # clients pass over comments
     is_made_once = False  # whether it heeds `Idempotency-Key`
+    is_counted = False  # against limits on requests, before its body is kept; a call counts itself
     principal: Principal
     ip: str  # of the client; "" where nobody can say
+    rate_limit: RateLimit | None = None  # of a request that is counted
     is_started = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -153,6 +163,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             )
         return secret.strip()
 
+    def limit_headers(self, of: HasRateLimit) -> Headers:
+        """Return what is left of the caller's limits, as this wire format has it."""
+        return rate_limits.openai(of.rate_limit)
+
     def error_body(self, error: AppError) -> bytes:
         """Return a failure as this wire format has it."""
         return errors.body(error)
@@ -172,8 +186,10 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             exact_ip = address.exact_of_scope(self.scope)
             self.principal = await keys.authenticate(self.secret(), self.ip, exact_ip)
             rights.check_scope(self.principal, self.scope_needed)
+            if self.is_counted:
+                await self._count()
         except TooOften as error:
-            limits.note(Refused("Wrong API keys", "keys", ip=self.ip, surface="api"))
+            limits.note(Refused("Wrong API keys", "keys", ip=self.ip, surface=SURFACE))
             return error
         except AppError as error:
             return error
@@ -181,6 +197,11 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             logger.exception("gateway.failed", path=self.scope["path"])
             return InternalError()
         return None
+
+    async def _count(self) -> None:
+        """Count a request that asks no model, or raise `LimitExceeded`."""
+        call = Call(principal=self.principal, surface=SURFACE, request_id="", ip=self.ip)
+        self.rate_limit = await limits.count(call)
 
     def _encoded(self) -> AppError | None:
         """Return what speaks against a compressed body: it could be far larger than it looks."""
@@ -254,7 +275,7 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
             return
         headers = errors.headers(error)
         if isinstance(error, LimitExceeded):
-            headers += rate_limits.headers(error.rate_limit)
+            headers += self.limit_headers(error)
         if isinstance(error, MethodNotAllowed):
             headers.append((b"allow", self.method.encode()))
         await self._send_whole(error.http_status, headers, self.error_body(error))

@@ -1,40 +1,48 @@
-"""What is left of the limits, in OpenAI's headers."""
+"""What is left of the limits, in the headers of either vendor."""
 
 import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from django.utils import timezone
 
 from gateway.errors import Headers
 from llm.types import RateLimit
 
 
-def headers(rate_limit: RateLimit | None) -> Headers:
+class Left(NamedTuple):
+    """What is left of a figure, and in how many seconds there is more."""
+
+    figure: bytes
+    limit: int
+    remaining: int
+    reset: float
+
+
+def openai(rate_limit: RateLimit | None) -> Headers:
     """Return `x-ratelimit-*` for the limits that apply; nothing where none does."""
-    if rate_limit is None:
-        return []
     return [
-        *_headers(
-            b"requests",
-            rate_limit.limit_requests,
-            rate_limit.remaining_requests,
-            rate_limit.reset_requests,
-        ),
-        *_headers(
-            b"tokens",
-            rate_limit.limit_tokens,
-            rate_limit.remaining_tokens,
-            rate_limit.reset_tokens,
-        ),
+        header
+        for left in _left(rate_limit)
+        for header in (
+            (b"x-ratelimit-limit-" + left.figure, b"%d" % left.limit),
+            (b"x-ratelimit-remaining-" + left.figure, b"%d" % left.remaining),
+            (b"x-ratelimit-reset-" + left.figure, duration(left.reset)),
+        )
     ]
 
 
-def _headers(
-    figure: bytes, limit: int | None, remaining: int | None, reset: float | None
-) -> Headers:
-    if limit is None:
-        return []
+def anthropic(rate_limit: RateLimit | None) -> Headers:
+    """Return `anthropic-ratelimit-*` for the same limits."""
     return [
-        (b"x-ratelimit-limit-" + figure, b"%d" % limit),
-        (b"x-ratelimit-remaining-" + figure, b"%d" % (remaining or 0)),
-        (b"x-ratelimit-reset-" + figure, duration(reset or 0.0)),
+        header
+        for left in _left(rate_limit)
+        for header in (
+            (b"anthropic-ratelimit-" + left.figure + b"-limit", b"%d" % left.limit),
+            (b"anthropic-ratelimit-" + left.figure + b"-remaining", b"%d" % left.remaining),
+            (b"anthropic-ratelimit-" + left.figure + b"-reset", _moment(left.reset)),
+        )
     ]
 
 
@@ -49,3 +57,21 @@ def duration(seconds: float) -> bytes:
     if hours or minutes:
         text = f"{minutes}m{text}"
     return f"{hours}h{text}".encode() if hours else text.encode()
+
+
+def _left(found: RateLimit | None) -> Iterator[Left]:
+    if found is None:
+        return
+    figures = (
+        (b"requests", found.limit_requests, found.remaining_requests, found.reset_requests),
+        (b"tokens", found.limit_tokens, found.remaining_tokens, found.reset_tokens),
+    )
+    for figure, limit, remaining, reset in figures:
+        if limit is not None:
+            yield Left(figure, limit, remaining or 0, reset or 0.0)
+
+
+def _moment(seconds: float) -> bytes:
+    """Return when that is, as Anthropic writes it (`2026-01-31T12:00:00Z`), rather too late."""
+    at = timezone.now().astimezone(UTC) + timedelta(seconds=math.ceil(seconds))
+    return datetime.strftime(at, "%Y-%m-%dT%H:%M:%SZ").encode()

@@ -1,6 +1,8 @@
 """Limits on OpenAI's wire: headers, refusals as its client knows them, wrong keys, proxies."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import httpx2
@@ -14,6 +16,7 @@ from accounts import keys
 from core.throttle import TooOften
 from gateway import rate_limits
 from gateway.consumers import ModelList
+from gateway.models import File
 from llm import limits
 from llm.models import Limit, LimitRefusal, Scope
 from tests.gateway import MESSAGES, PATIENCE, Program, eventually, program
@@ -102,6 +105,49 @@ def test_an_official_client_that_waits_as_told_gets_its_answer(caller: Program) 
 
     for _ in range(4):
         assert patient.chat.completions.create(model=caller.model, messages=MESSAGES).choices
+
+
+@pytest.mark.processes
+def test_anthropics_client_is_told_in_its_own_headers(caller: Program) -> None:
+    limit(caller, requests=900, tokens=100_000, seconds=60)
+    asked = {"model": caller.model, "max_tokens": 100, "messages": MESSAGES}
+
+    for response in (
+        caller.http.post("/messages", json=asked),
+        caller.http.post("/messages", json={**asked, "stream": True}),
+    ):
+        headers = response.headers
+        assert headers["anthropic-ratelimit-requests-limit"] == "900"
+        assert 0 < int(headers["anthropic-ratelimit-requests-remaining"]) < 900
+        assert 0 < int(headers["anthropic-ratelimit-tokens-remaining"]) < 100_000
+        for figure in ("requests", "tokens"):
+            reset = datetime.fromisoformat(headers[f"anthropic-ratelimit-{figure}-reset"])
+            assert reset.tzinfo is not None
+        assert not [name for name in headers if name.startswith("x-ratelimit")]
+
+
+@pytest.mark.processes
+def test_counting_and_uploading_take_of_the_limit_on_requests(caller: Program) -> None:
+    limit(caller, requests=40, tokens=100_000)
+    question = {"model": caller.model, "messages": MESSAGES}
+    upload: Any = {"files": {"file": ("a.jsonl", b"{}\n")}, "data": {"purpose": "batch"}}
+
+    counted = caller.http.post("/messages/count_tokens", json=question)
+    uploaded = caller.http.post("/files", **upload)
+
+    assert (counted.status_code, uploaded.status_code) == (200, 200)
+    left = int(counted.headers["anthropic-ratelimit-requests-remaining"])
+    assert uploaded.headers["x-ratelimit-remaining-requests"] == str(left - 1)
+    assert "x-ratelimit-limit-tokens" not in uploaded.headers
+    eventually(lambda: caller.post().status_code == 429)
+    for refused in (
+        caller.http.post("/messages/count_tokens", json=question),
+        caller.http.post("/files", **upload),
+    ):
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+    assert File.objects.count() == 1
 
 
 @pytest.mark.processes

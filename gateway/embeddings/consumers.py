@@ -33,4 +33,5 @@ class EmbeddingsCreate(ApiConsumer):
             sent = await write(made, asked.encoding_format)
         else:
             sent = wire.answer(made, asked.encoding_format)
-        await self.send_json(sent, *of_whole(made.started, made.finished))
+        told = (*of_whole(made.started, made.finished), *self.limit_headers(made.started))
+        await self.send_json(sent, *told)

@@ -25,6 +25,7 @@ class FileUpload(ApiConsumer):
 
     method = "POST"
     scope_needed = "batches"
+    is_counted = True
     upload: BinaryIO
 
     async def read_body(self, receive: Receive, *, is_kept: bool) -> bytes:
@@ -37,7 +38,7 @@ class FileUpload(ApiConsumer):
     async def handle(self, body: bytes) -> None:
         with self.upload:
             file = await sync_to_async(self._create, thread_sensitive=False)()
-        await self.send_json(_encode(shown(file)))
+        await self.send_json(_encode(shown(file)), *self.limit_headers(self))
 
     def _create(self) -> File:
         upload = forms.read(self.upload, self.header(b"content-type"))

@@ -8,10 +8,10 @@ import msgspec
 
 from core import request_id
 from core.errors import AppError
-from gateway import extensions
+from gateway import extensions, rate_limits
 from gateway.calls import begun, call_of, relay, send_whole
 from gateway.errors import Headers, UnknownAddress, UnsupportedParameter
-from gateway.http import ApiConsumer
+from gateway.http import ApiConsumer, HasRateLimit
 from gateway.messages import answer, conversion, errors, events, wire
 from gateway.messages.events import EventEncoder
 from llm import service
@@ -23,6 +23,9 @@ class AnthropicConsumer(ApiConsumer):
 
     scope_needed = "chat"
     alive_event = events.PING
+
+    def limit_headers(self, of: HasRateLimit) -> Headers:
+        return rate_limits.anthropic(of.rate_limit)
 
     def error_body(self, error: AppError) -> bytes:
         return errors.body(error)
@@ -72,12 +75,14 @@ class TokenCount(AnthropicConsumer):
     """`POST /v1/messages/count_tokens`."""
 
     method = "POST"
+    is_counted = True
 
     async def handle(self, body: bytes) -> None:
         self.refuse_headers()
         request = conversion.counted(wire.parse_question(body))
         count = await service.count_tokens(request, self.principal)
-        await self.send_json(msgspec.json.encode({"input_tokens": count}))
+        told = msgspec.json.encode({"input_tokens": count})
+        await self.send_json(told, *self.limit_headers(self))
 
 
 class Nothing(AnthropicConsumer):

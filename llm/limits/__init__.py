@@ -1,10 +1,10 @@
 """How much callers may ask for: requests, tokens and calls at once, counted by all processes."""
 
 from llm.limits import counters, refusals
-from llm.limits.admission import Admission, LimitExceeded, admit
+from llm.limits.admission import Admission, LimitExceeded, admit, count
 from llm.limits.refusals import Refused, note
 
-__all__ = ["Admission", "LimitExceeded", "Refused", "admit", "close", "note"]
+__all__ = ["Admission", "LimitExceeded", "Refused", "admit", "close", "count", "note"]
 
 
 async def close() -> None:

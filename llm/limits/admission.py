@@ -106,21 +106,44 @@ async def admit(request: ChatRequest, call: Call) -> Admission:
     return LimitedAdmission(taken)
 
 
+async def count(call: Call) -> RateLimit | None:
+    """Count a request that asks no model, as `admit` does; return what is left.
+
+    It takes nothing of tokens or calls at once, so that nothing is to be released.
+    """
+    rules = await in_force()
+    wants = [
+        _of_requests(rule, rule.requests, caller)
+        for rule, caller in rules.applying_to(call)
+        if rule.requests
+    ]
+    if not wants:
+        return None
+    taken = await counters.take(wants)
+    if taken.is_refused:
+        _refuse(taken, call)
+    return _rate_limit(taken)
+
+
 def _wants(rule: Rule, caller: int | str, request: ChatRequest) -> Iterator[Want]:
     """Yield what a call takes of a rule's counters.
 
     They go on where a limit is raised or lowered, but not where its time is another.
     """
     if rule.requests:
-        kind: Kind = "window" if rule.requests <= LONGEST_WINDOW else "counter"
-        key = _key(rule, f"requests-{kind}", caller)
-        yield Want(rule, "requests", kind, key, rule.requests, rule.seconds)
+        yield _of_requests(rule, rule.requests, caller)
     if rule.tokens:
         key, amount = _key(rule, "tokens", caller), estimates.tokens(request)
         yield Want(rule, "tokens", "counter", key, rule.tokens, rule.seconds, amount)
     if rule.parallel:
         key = _key(rule, "parallel", caller)
         yield Want(rule, "parallel", "lease", key, rule.parallel, leases.seconds())
+
+
+def _of_requests(rule: Rule, requests: int, caller: int | str) -> Want:
+    kind: Kind = "window" if requests <= LONGEST_WINDOW else "counter"
+    key = _key(rule, f"requests-{kind}", caller)
+    return Want(rule, "requests", kind, key, requests, rule.seconds)
 
 
 def _key(rule: Rule, what: str, caller: int | str) -> str:
