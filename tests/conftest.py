@@ -50,18 +50,29 @@ def quick_passwords() -> Iterator[None]:
 
 
 # What Django's own flush does for each test with tables of its own takes half a second: it empties
-# every table, and makes all permissions anew.
+# every table, and makes all permissions anew. TRUNCATE takes ten times as long as to delete the few
+# rows of most tests, because it makes new files for each table and each of its indexes.
 EMPTY_WHAT_IS_FULL = """
 DO $$
-DECLARE names text;
+DECLARE
+    name text;
+    is_large boolean;
 BEGIN
-    SELECT string_agg(oid::regclass::text, ', ') INTO names
-    FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
-        AND relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission');
-    IF names IS NOT NULL THEN
-        EXECUTE 'TRUNCATE ' || names || ' CASCADE';
-    END IF;
+    SET LOCAL session_replication_role = replica;  -- in whichever order, whatever refers to it
+    FOR name, is_large IN
+        SELECT oid::regclass::text, pg_relation_size(oid) > 1000000
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
+            AND relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission')
+        ORDER BY oid
+    LOOP
+        EXECUTE 'LOCK TABLE ' || name || ' IN EXCLUSIVE MODE';  -- wait for who is still writing
+        IF is_large THEN
+            EXECUTE 'TRUNCATE ' || name || ' CASCADE';
+        ELSE
+            EXECUTE 'DELETE FROM ' || name;
+        END IF;
+    END LOOP;
 END $$
 """
 
