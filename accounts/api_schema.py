@@ -9,6 +9,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """`Authorization: Bearer pk-...`."""
 
     target_class = "accounts.api.ApiKeyAuthentication"
+    match_subclasses = True
     name = "key"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
@@ -16,5 +17,5 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "type": "http",
             "scheme": "bearer",
             "description": "An API key. For all below /api/ it needs the scope `data`, if it has "
-            "scopes.",
+            "scopes; for feedback `chat` is enough, too.",
         }

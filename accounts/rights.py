@@ -30,12 +30,12 @@ class AddressNotAllowed(AppError):
     http_status = 403
 
 
-def check_scope(principal: Principal, scope: str) -> None:
-    """Raise `ScopeMissing` where a key has scopes and this is none of them."""
-    if scope and principal.scopes and scope not in principal.scopes:
+def check_scope(principal: Principal, *enough: str) -> None:
+    """Raise `ScopeMissing` where a key has scopes and none of these, of which each is enough."""
+    if any(enough) and principal.scopes and not set(enough).intersection(principal.scopes):
         raise ScopeMissing(
-            f"This key may not be used for this: it lacks the scope `{scope}`.",
-            details={"scope": scope},
+            f"This key may not be used for this: it lacks the scope `{enough[0]}`.",
+            details={"scope": enough[0]},
         )
 
 

@@ -3,12 +3,14 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from prompts.api.feedback import FeedbackViewSet
 from prompts.api.labels import LabelDetail
 from prompts.api.prompts import PromptViewSet
 from prompts.api.versions import VersionDetail, VersionList
 
 router = SimpleRouter()
 router.register("prompts", PromptViewSet, basename="prompt")
+router.register("feedback", FeedbackViewSet, basename="feedback")
 
 app_name = "prompts-api"
 urlpatterns = [

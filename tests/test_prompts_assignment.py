@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -116,7 +117,12 @@ async def test_a_unit_keeps_its_arm_whatever_becomes_of_weights_and_ramp(
     experiment = await sync_to_async(started)(prompt, ramp=[{"hours": 0, "percent": 60}])
     before = await arms_of(prompt, range(100))
 
-    for change in ({"weights": {"A": 1, "B": 99}}, {"weights": {"A": 0}}, {"ramp": []}):
+    changes: list[dict[str, Any]] = [
+        {"weights": {"A": 1, "B": 99}},
+        {"weights": {"A": 0}},
+        {"ramp": []},
+    ]
+    for change in changes:
         await sync_to_async(changed)(experiment, **change)
         a_second_later()
         assignment.forget()

@@ -21,7 +21,7 @@ from core.loop_local import LoopLocal
 from prompts.content import ModelSettings
 from prompts.experiments.ramp import Ramp, percent_after, read_ramp
 from prompts.labelled import RenderedPrompt
-from prompts.models import Experiment, Exposure
+from prompts.models import Arm, Experiment, Exposure
 
 MOST_KEPT = 100_000  # units whose arm a process remembers
 
@@ -184,10 +184,10 @@ def _fraction(salt: bytes, purpose: bytes, unit: str) -> float:
 def _load(_: str) -> Mapping[int, Running]:
     """Return what is running, by prompt: there is one on each at most."""
     found = Experiment.objects.running().prefetch_related("arms__version")
-    return {experiment.prompt_id: as_running(experiment) for experiment in found}
+    return {experiment.prompt_id: _running_of(experiment) for experiment in found}
 
 
-def as_running(experiment: Experiment) -> Running:
+def _running_of(experiment: Experiment) -> Running:
     """Return a started experiment as calls need it."""
     assert experiment.started_at is not None  # noqa: S101 - what runs has started
     arms = sorted(experiment.arms.all(), key=lambda arm: arm.pk)
@@ -199,17 +199,19 @@ def as_running(experiment: Experiment) -> Running:
         salt=bytes.fromhex(experiment.salt),
         started_at=experiment.started_at.timestamp(),
         ramp=read_ramp(experiment.ramp),
-        arms={
-            arm.pk: Side(
-                pk=arm.pk,
-                name=arm.name,
-                version=arm.version.number,
-                weight=arm.weight,
-                model=arm.model,
-                settings=msgspec.convert(arm.settings, ModelSettings),
-            )
-            for arm in arms
-        },
+        arms={arm.pk: side_of(arm) for arm in arms},
+    )
+
+
+def side_of(arm: Arm) -> Side:
+    """Return an arm as calls need it."""
+    return Side(
+        pk=arm.pk,
+        name=arm.name,
+        version=arm.version.number,
+        weight=arm.weight,
+        model=arm.model,
+        settings=msgspec.convert(arm.settings, ModelSettings),
     )
 
 

@@ -6,10 +6,13 @@ import structlog
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db import transaction
 from django.utils import timezone
+from msgspec.structs import replace
 
 from accounts.models import User
 from core.errors import NotFound
+from prompts import services as prompts
 from prompts.experiments import plans, results
+from prompts.experiments.assignment import side_of
 from prompts.experiments.errors import (
     AnotherIsRunning,
     ExperimentExists,
@@ -19,7 +22,9 @@ from prompts.experiments.errors import (
 )
 from prompts.experiments.plans import Plan
 from prompts.experiments.ramp import percent_after
-from prompts.models import Arm, Experiment, ExperimentState, Prompt
+from prompts.models import Arm, Experiment, ExperimentState, LabelMove, Prompt
+from prompts.releases import services as releases
+from prompts.releases.errors import LabelUnchanged
 
 logger = structlog.get_logger(__name__)
 
@@ -90,13 +95,54 @@ def stop(*, experiment: Experiment, reason: str, stopped_by: User | None = None)
     return experiment
 
 
+@transaction.atomic
+def promote(*, experiment: Experiment, arm: Arm, promoted_by: User) -> LabelMove | None:
+    """Point the label at the arm's version, as its rule allows, and stop the experiment.
+
+    The move may have to wait for a second person. `None`: the label is there already.
+    """
+    experiment = _locked(experiment)
+    if experiment.state == ExperimentState.DRAFT:
+        raise ExperimentNotRunning("It has not been started: there is no winner yet.")
+    try:
+        move = releases.release(
+            prompt=experiment.prompt,
+            number=_version_of(arm, promoted_by),
+            by=promoted_by,
+            name=experiment.label,
+            note=f"Arm {arm} of the experiment {experiment}."[: releases.LONGEST_NOTE],
+        )
+    except LabelUnchanged:
+        move = None
+    if experiment.state == ExperimentState.RUNNING:
+        stop(experiment=experiment, reason=f"Arm {arm} was promoted.", stopped_by=promoted_by)
+    return move
+
+
+@transaction.atomic
 def delete(*, experiment: Experiment) -> None:
     """Remove a draft; what has run is kept."""
-    with transaction.atomic():
-        experiment = _locked(experiment)
-        if experiment.state != ExperimentState.DRAFT:
-            raise ExperimentNotDraft("Only a draft can be deleted: what has run is kept.")
-        experiment.delete()
+    experiment = _locked(experiment)
+    if experiment.state != ExperimentState.DRAFT:
+        raise ExperimentNotDraft("Only a draft can be deleted: what has run is kept.")
+    experiment.delete()
+
+
+def _version_of(arm: Arm, person: User) -> int:
+    """Return the number of the version that says what the arm does, with its settings and model."""
+    side, content = side_of(arm), arm.version.content
+    settings = side.over(content.settings)
+    if side.model:
+        settings = replace(settings, model=side.model)
+    wanted = replace(content, settings=settings)
+    known = arm.version.prompt.versions.filter(content_hash=wanted.digest()).newest_first().first()
+    if known is not None:
+        return arm.version.number if wanted == content else known.number
+    note = f"Version {side.version} as the arm {arm} of an experiment had it."
+    version = prompts.add_version(
+        prompt=arm.version.prompt, content=wanted, note=note, author=person
+    )
+    return version.number
 
 
 def _locked(experiment: Experiment) -> Experiment:

@@ -24,6 +24,7 @@ import gateway.files.services
 import llm.caching.semantic
 import llm.guardrails.decisions
 import llm.limits.refusals
+import prompts.experiments.watching
 import prompts.releases.services
 from gateway.batches.thread import BatchThread
 
@@ -41,6 +42,7 @@ HOUSEKEEPING: list[Job] = [
     (3600.0, billing.retention.statistics.keep_up),
     (15.0, billing.reports.rollups.roll_up),
     (5.0, chat.services.reap),
+    (60.0, prompts.experiments.watching.watch),
     (1.0, prompts.releases.services.move_due),
     (3600.0, llm.guardrails.decisions.remove_old),
     (600.0, llm.caching.semantic.remove_expired),
