@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -46,6 +46,8 @@ class ServiceUser(AnonymousUser):
 class ApiKeyAuthentication(BaseAuthentication):
     """Set `request.auth` to the `Principal` of the key; without a bearer token, step aside."""
 
+    scopes: tuple[str, ...] = (SCOPE,)  # each is enough
+
     def authenticate(self, request: Request) -> tuple[User | ServiceUser, Principal] | None:
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
@@ -53,7 +55,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         principal = keys.principal_of(
             secret.strip(), address.of_request(request), address.exact_of_request(request)
         )
-        rights.check_scope(principal, SCOPE)
+        rights.check_scope(principal, *self.scopes)
         if principal.user_id is None:
             return ServiceUser(), principal
         return User.objects.get(pk=principal.user_id), principal
@@ -80,6 +82,17 @@ class PeopleOnly(BasePermission):
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         return isinstance(request.user, User) and not isinstance(request.auth, Principal)
+
+
+class KeysNameTheirScope(BasePermission):
+    """Lets a key write only where it names the scope `data`: one without is made for calls."""
+
+    message = f"To write with a key, it needs the scope `{SCOPE}`."
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        if request.method in SAFE_METHODS or not isinstance(request.auth, Principal):
+            return True
+        return SCOPE in request.auth.scopes
 
 
 def _counted(request: Request) -> tuple[Throttle, str]:

@@ -1,15 +1,16 @@
-"""A person's conversations over REST, read only: they are written in the chat."""
+"""A person's conversations over REST: read, renamed and deleted. They are written in the chat."""
 
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from rest_framework import serializers
+from rest_framework import mixins, serializers
 from rest_framework.generics import ListAPIView
-from rest_framework.viewsets import ReadOnlyModelViewSet
+from rest_framework.viewsets import GenericViewSet
 
-from accounts.api import principal_of
+from accounts.api import KeysNameTheirScope, principal_of
+from chat import services
 from chat.models import Conversation, Message
 from core.api import Pages
 
@@ -18,7 +19,7 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
     class Meta:
         model = Conversation
         fields = ["id", "title", "model", "active_leaf", "created_at", "updated_at"]
-        read_only_fields = fields
+        read_only_fields = ["id", "model", "active_leaf", "created_at", "updated_at"]
 
 
 class MessageSerializer(serializers.ModelSerializer[Message]):
@@ -49,16 +50,40 @@ class InOrder(Pages):
     ordering = ["created_at", "pk"]
 
 
-class ConversationViewSet(ReadOnlyModelViewSet[Conversation]):
-    """The caller's own conversations, the last changed first."""
+class ConversationViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    GenericViewSet[Conversation],
+):
+    """The caller's own conversations, the last changed first.
+
+    `PATCH` gives one another title. `DELETE` removes it with all of its messages, for good; the
+    usage records of its answers stay, because they are money. A key that writes needs to name the
+    scope `data`.
+    """
 
     queryset = Conversation.objects.none()
     serializer_class = ConversationSerializer
+    permission_classes = [*GenericViewSet.permission_classes, KeysNameTheirScope]
+    http_method_names = ["get", "patch", "delete", "head", "options"]
     pagination_class = LastChangedFirst
     filterset_class = ConversationFilter
 
     def get_queryset(self) -> QuerySet[Conversation]:
         return Conversation.objects.visible_to(principal_of(self.request))
+
+    def perform_update(self, serializer: Any) -> None:
+        if title := serializer.validated_data.get("title"):
+            serializer.instance = services.rename(
+                principal=principal_of(self.request),
+                conversation_id=serializer.instance.pk,
+                title=title,
+            )
+
+    def perform_destroy(self, instance: Conversation) -> None:
+        services.delete(principal=principal_of(self.request), conversation_id=instance.pk)
 
 
 class MessageList(ListAPIView[Message]):

@@ -107,14 +107,7 @@ def send_message(*, principal: Principal, conversation_id: UUID, question: Quest
     Raises `GenerationRunning` while another answer of the conversation is being written.
     """
     _check(question)
-    conversation = (
-        Conversation.objects.visible_to(principal)
-        .select_for_update()
-        .filter(pk=conversation_id)
-        .first()
-    )
-    if conversation is None:
-        raise NotFound("There is no such conversation.")
+    conversation = _own(principal, conversation_id)
     if known := _known_turn(conversation, question):
         return known
     if conversation.messages.running().exists():
@@ -124,6 +117,27 @@ def send_message(*, principal: Principal, conversation_id: UUID, question: Quest
     conversation.model = question.model or conversation.model
     conversation.save(update_fields=["active_leaf", "model", "updated_at"])
     return turn
+
+
+@transaction.atomic
+def rename(*, principal: Principal, conversation_id: UUID, title: str) -> Conversation:
+    """Give a conversation another title, and leave it where it is in the list; return it."""
+    conversation = _own(principal, conversation_id)
+    conversation.title = " ".join(title.split())
+    conversation.save(update_fields=["title"])
+    return conversation
+
+
+@transaction.atomic
+def delete(*, principal: Principal, conversation_id: UUID) -> None:
+    """Delete a conversation with its messages; what they cost stays in the usage records.
+
+    Raises `GenerationRunning` while an answer is being written.
+    """
+    conversation = _own(principal, conversation_id)
+    if conversation.messages.running().exists():
+        raise GenerationRunning("An answer is being written: stop it first.")
+    conversation.delete()
 
 
 def stop(*, principal: Principal, message_id: UUID) -> None:
@@ -197,6 +211,15 @@ def _interrupt(message: Message) -> int:
     )
     logger.warning("chat.generation_reaped", message=str(message.pk))
     return reaped
+
+
+def _own(principal: Principal, conversation_id: UUID) -> Conversation:
+    """Return a conversation of theirs, locked, or raise `NotFound`."""
+    seen = Conversation.objects.visible_to(principal).select_for_update()
+    conversation = seen.filter(pk=conversation_id).first()
+    if conversation is None:
+        raise NotFound("There is no such conversation.")
+    return conversation
 
 
 def _check(question: Question) -> None:

@@ -1,5 +1,7 @@
 """Conversations over REST, for who has them."""
 
+import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,6 +9,11 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import Organization
+from billing.entries import Hold, Settle
+from billing.models import UsageRecord
+from chat import services
+from chat.models import Conversation, Message, Status
+from tests.billing_support import attempt, book, make_tenant, settlement
 from tests.chat_support import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,7 +83,89 @@ def test_conversations_are_filtered_and_come_in_pages(
 
 
 @pytest.mark.parametrize("verb", ["post", "put", "patch", "delete"])
-def test_nothing_is_written(alice: Person, verb: str) -> None:
+def test_messages_are_written_in_the_chat_alone(alice: Person, verb: str) -> None:
     turn = alice.begin()
-    for path in ("", f"{turn.conversation}/", f"{turn.conversation}/messages/"):
+    for path in ("", f"{turn.conversation}/messages/"):
         assert getattr(alice.browser, verb)(f"/api/conversations/{path}").status_code == 405
+
+
+def rename(browser: Client, conversation: uuid.UUID, title: object) -> Any:
+    body = {"title": title, "model": "mine", "updated_at": "2001-01-01T00:00:00Z"}
+    return browser.patch(f"/api/conversations/{conversation}/", body, "application/json")
+
+
+def test_a_conversation_gets_another_title_and_keeps_its_place(alice: Person) -> None:
+    conversation = alice.begin("What is a parley?").conversation
+    before = Conversation.objects.values().get()
+
+    response = rename(alice.browser, conversation, "  Talks \n of peace ")
+
+    assert (response.status_code, response.json()["title"]) == (200, "Talks of peace")
+    assert Conversation.objects.values().get() == {**before, "title": "Talks of peace"}
+
+
+@pytest.mark.parametrize("title", ["", " \n ", "x" * 61, "a\0b", None, ["a"]])
+def test_what_is_no_title_is_refused(alice: Person, title: object) -> None:
+    conversation = alice.begin("What is a parley?").conversation
+
+    response = rename(alice.browser, conversation, title)
+
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+    assert Conversation.objects.get().title == "What is a parley?"
+
+
+def finished(alice: Person) -> services.Turn:
+    """Have a conversation whose answer is written and paid."""
+    turn = alice.begin()
+    Message.objects.filter(pk=turn.answer).update(status=Status.COMPLETE, cost_usd=1)
+    return turn
+
+
+def test_a_conversation_is_deleted_and_what_it_cost_stays(alice: Person) -> None:
+    kept = finished(alice)
+    turn = finished(alice)
+    paid = attempt(make_tenant("1.00"), principal=alice.principal)
+    book(Hold(paid))
+    book(Settle(settlement(paid)))
+    Message.objects.filter(pk=turn.answer).update(usage_id=paid.id)
+
+    response = alice.browser.delete(f"/api/conversations/{turn.conversation}/")
+
+    assert response.status_code == 204
+    assert [row.pk for row in Conversation.objects.all()] == [kept.conversation]
+    assert {row.conversation_id for row in Message.objects.all()} == {kept.conversation}
+    assert UsageRecord.objects.get(pk=paid.id).cost_usd == Decimal("0.03")
+
+
+def test_a_conversation_is_not_deleted_while_an_answer_is_written(alice: Person) -> None:
+    turn = alice.begin()
+
+    response = alice.browser.delete(f"/api/conversations/{turn.conversation}/")
+
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "generation_running")
+    assert Message.objects.count() == 2
+
+
+def test_nobody_else_renames_or_deletes_it(alice: Person) -> None:
+    conversation = finished(alice).conversation
+    colleague = Person("colleague", alice.organization).browser
+
+    assert rename(colleague, conversation, "Mine").status_code == 404
+    assert colleague.delete(f"/api/conversations/{conversation}/").status_code == 404
+    assert Conversation.objects.get().title == "Hello"
+
+
+@pytest.mark.parametrize(("scopes", "statuses"), [([], (403, 403)), (["data"], (200, 204))])
+def test_a_key_writes_if_it_names_the_scope(
+    alice: Person, scopes: list[str], statuses: tuple[int, int]
+) -> None:
+    conversation = finished(alice).conversation
+    _, secret = keys.create(
+        organization=alice.organization, name="ci", user=alice.user, scopes=scopes
+    )
+    program = Client(headers={"authorization": f"Bearer {secret}"})
+
+    renamed = rename(program, conversation, "Talks")
+    deleted = program.delete(f"/api/conversations/{conversation}/")
+
+    assert (renamed.status_code, deleted.status_code) == statuses

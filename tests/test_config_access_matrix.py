@@ -14,7 +14,7 @@ from accounts import keys
 from accounts.models import ApiKey, Membership, Organization, Role, User
 from billing.models import Budget
 from chat.events import Command
-from chat.models import Message
+from chat.models import Conversation, Message
 from chat.routing import websocket_urlpatterns
 from config.asgi import application
 from gateway.methods import ByMethod
@@ -135,7 +135,8 @@ class World:
         """Return what a stranger must not have changed."""
         key = ApiKey.objects.filter(name=MARK).values().first()
         message = Message.objects.filter(pk=self.turn.answer).values().first()
-        return key, message, PromptVersion.objects.count(), Budget.objects.values().get()
+        talk = Conversation.objects.filter(pk=self.turn.conversation).values().first()
+        return key, message, talk, PromptVersion.objects.count(), Budget.objects.values().get()
 
 
 @pytest.fixture
