@@ -277,7 +277,9 @@ class ApiConsumer(AsyncHttpConsumer):  # type: ignore[misc]  # Channels has no t
         if isinstance(error, LimitExceeded):
             headers += self.limit_headers(error)
         if isinstance(error, MethodNotAllowed):
-            headers.append((b"allow", self.method.encode()))
+            # The answer to a request with a key is read with GET.
+            allowed = f"GET, {self.method}" if self.is_made_once else self.method
+            headers.append((b"allow", allowed.encode()))
         await self._send_whole(error.http_status, headers, self.error_body(error))
 
     async def _send_whole(self, status: int, headers: Headers, body: bytes) -> None:

@@ -4,7 +4,7 @@ The types are the ones that requests are read into and answers written from, so 
 cannot say anything else than the code does.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,6 +15,7 @@ from gateway import encoding, openapi_types, wire
 from gateway.batches.wire import BatchRequest
 from gateway.embeddings.wire import EmbeddingRequest
 from gateway.extensions import Task
+from gateway.idempotency import asking
 from gateway.messages import answer as messages_answer
 from gateway.messages import wire as messages_wire
 from gateway.openapi_types import AnthropicError, OpenAIError
@@ -24,6 +25,10 @@ from gateway.responses.wire import CreateResponse
 
 TAG = f"[A-Za-z0-9_.:-]{{1,{LONGEST_TAG}}}"
 TagsHeader = Annotated[str, Meta(pattern=f"^({TAG}( *, *{TAG}){{0,{MOST_TAGS - 1}}})?$")]
+KeyOfKept = Annotated[str, Meta(pattern=f"^{asking.KEY.pattern}$")]
+# An empty header counts as none.
+IdempotencyKey = Annotated[str, Meta(pattern=f"^({asking.KEY.pattern})?$")]
+EventNumber = Annotated[str, Meta(pattern=f"^({asking.NUMBER.pattern})?$")]
 FileId = Annotated[str, Meta(pattern="^file-[0-9a-f]{32}$")]
 BatchId = Annotated[str, Meta(pattern="^batch_[0-9a-f]{32}$")]
 
@@ -80,8 +85,15 @@ ONCE = Parameter(
     name="Idempotency-Key",
     place="header",
     description="Of your own making: who repeats the request gets the same answer again.",
+    type=IdempotencyKey,
 )
-CALL = (TAGS, TASK, ONCE)
+AFTER_EVENT = Parameter(
+    name="Last-Event-ID",
+    place="header",
+    description="With `Idempotency-Key`: the stream goes on after this event.",
+    type=EventNumber,
+)
+CALL = (TAGS, TASK, ONCE, AFTER_EVENT)
 
 
 def after(ids: Any) -> Parameter:
@@ -103,7 +115,7 @@ RESPONSE = Parameter(
 )
 BATCH = Parameter(name="batch_id", place="path", description="The batch's id.", required=True)
 
-OPERATIONS: list[Operation] = [
+ASKED: list[Operation] = [
     Operation(
         method="post",
         path="/v1/chat/completions",
@@ -302,4 +314,22 @@ OPERATIONS: list[Operation] = [
         answer=openapi_types.BatchObject,
         parameters=(BATCH,),
     ),
+]
+
+
+def kept(call: Operation) -> Operation:
+    """Return how the answer to a call is read again, by its `Idempotency-Key` alone."""
+    return replace(
+        call,
+        method="get",
+        name=f"read_{call.name.removeprefix('create_')}_again",
+        summary="Read the answer again that is kept under an `Idempotency-Key`.",
+        request=None,
+        parameters=(replace(ONCE, type=KeyOfKept, required=True), AFTER_EVENT),
+    )
+
+
+OPERATIONS: list[Operation] = [
+    *ASKED,
+    *(kept(one) for one in ASKED if AFTER_EVENT in one.parameters),
 ]

@@ -1,20 +1,25 @@
 """The OpenAPI document is right, tells of every address, and is shown without inline script."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern
+from django.urls import URLPattern, URLResolver
 from drf_spectacular.drainage import GENERATOR_STATS
 from openapi_spec_validator import validate
 
+from config.api_urls import urlpatterns as api_patterns
 from config.docs import document
 from gateway.methods import ByMethod
 from gateway.openapi import ONCE, OPERATIONS, Operation
 from gateway.routing import http_urlpatterns
 
 pytestmark = pytest.mark.django_db
+
+METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +83,17 @@ def _consumers(pattern: URLPattern) -> list[Any]:
     return [found.consumer_class]
 
 
+def _answering(pattern: URLPattern) -> dict[str, Any]:
+    """Return what answers at an address, by method; an answer that is kept is read with GET."""
+    consumers = _consumers(pattern)
+    kept = [("GET", one) for one in consumers if one.is_made_once]
+    return dict([*kept, *((one.method, one) for one in consumers)])
+
+
 def _consumer_of(operation: Operation) -> Any:
     path = operation.path.lstrip("/").replace("{", "").replace("}", "")
-    at = next(pattern for pattern in http_urlpatterns if pattern.resolve(path))
-    [found] = [one for one in _consumers(at) if one.method.lower() == operation.method]
-    return found
+    pattern = next(pattern for pattern in http_urlpatterns if pattern.resolve(path))
+    return _answering(pattern)[operation.method.upper()]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: f"{one.method} {one.path}")
@@ -94,14 +105,64 @@ def test_an_address_needs_the_scope_that_the_document_says(operation: Operation)
 def test_an_address_heeds_an_idempotency_key_where_the_document_says_so(
     operation: Operation,
 ) -> None:
-    assert _consumer_of(operation).is_made_once is (ONCE in operation.parameters)
+    takes_key = any(one.name == ONCE.name for one in operation.parameters)
+
+    assert _consumer_of(operation).is_made_once is takes_key
 
 
-def test_every_address_of_v1_is_described() -> None:
-    served = {one for pattern in http_urlpatterns for one in _consumers(pattern)}
-    described = {_consumer_of(operation) for operation in OPERATIONS}
+def test_every_address_of_v1_is_described(described: Any) -> None:
+    served = {
+        f"{method} {_as_described('/', pattern)}"
+        for pattern in http_urlpatterns
+        for method, consumer in _answering(pattern).items()
+        if consumer.__name__ != "Nothing"
+    }
 
-    assert {one.__name__ for one in served - described} == {"Nothing"}
+    assert served == _described(described, "/v1/")
+
+
+def test_every_address_below_api_is_described(described: Any) -> None:
+    served = {
+        f"{method} {path}"
+        for path, view in _views("/api/", api_patterns)
+        for method in _methods_of_view(view)
+    }
+
+    assert served - _described(described, "/api/") == {"GET /api/schema/"}
+    assert _described(described, "/api/") < served
+
+
+def _described(document: Any, prefix: str) -> set[str]:
+    return {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path.startswith(prefix)
+    }
+
+
+def _as_described(prefix: str, pattern: URLPattern) -> str:
+    """Return an address as the document writes it; a route or, of a router, an expression."""
+    text = str(pattern.pattern)
+    text = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", text)  # <str:name>
+    text = re.sub(r"\(\?P\{(\w+)\}\[[^]]*\]\+\)", r"{\1}", text)  # (?P<name>[^/.]+)
+    return prefix + text.removeprefix("^").removesuffix("$").replace("{pk}", "{id}")
+
+
+def _views(prefix: str, patterns: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each address below a prefix, and what answers there."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(prefix + str(pattern.pattern), pattern.url_patterns)
+        else:
+            yield _as_described(prefix, pattern), pattern.callback
+
+
+def _methods_of_view(view: Any) -> set[str]:
+    """Return the methods of a view of REST framework, but for those that only describe."""
+    handled = getattr(view, "actions", None) or [one for one in METHODS if hasattr(view.cls, one)]
+    allowed = METHODS & set(handled) & set(view.cls.http_method_names)
+    return {method.upper() for method in allowed}
 
 
 def test_the_page_runs_no_inline_script(client: Client) -> None:
