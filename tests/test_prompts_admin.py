@@ -165,40 +165,6 @@ def test_the_editor_starts_from_the_newest_version_or_the_one_asked_for(
     assert client.get(f"{editor}?from=9").status_code == 404
 
 
-def test_a_button_rolls_back(client: Client, boss: User, prompt: Prompt) -> None:
-    publish(prompt, "First.")
-    publish(prompt, "Second.")
-    assert (
-        "Make version 1 production" in client.get(page("prompt_change", prompt.pk)).content.decode()
-    )
-
-    client.post(page("prompt_move_label", prompt.pk), {"number": "1", "label": "production"})
-
-    label = prompt.labels.get()
-    assert (label.version.number, label.moved_by) == (1, boss)
-    history = client.get(page("prompt_history", prompt.pk)).content.decode()
-    assert "“production” to version 1, done." in history
-
-
-@pytest.mark.parametrize(
-    ("sent", "problem"),
-    [
-        ({}, "A label has small letters"),
-        ({"number": "7", "label": "production"}, "has no version 7"),
-        ({"number": "x", "label": "production"}, "has no version 0"),
-    ],
-)
-def test_a_label_that_cannot_move_says_why(
-    client: Client, boss: User, prompt: Prompt, sent: dict[str, str], problem: str
-) -> None:
-    publish(prompt, "First.")
-
-    response = client.post(page("prompt_move_label", prompt.pk), sent, follow=True)
-
-    assert problem in response.content.decode()
-    assert prompt.labels.get().version.number == 1
-
-
 def test_a_version_can_be_read_but_not_changed(client: Client, boss: User, prompt: Prompt) -> None:
     version = publish(prompt, "Say <b>{{ x }}</b>.", Variable("x"))
     address = page("promptversion_change", version.pk)
@@ -222,8 +188,6 @@ def test_permissions_say_who_may_write_and_who_may_publish(client: Client, promp
     assert "Add a version" not in shown
     assert "Another label" not in shown
     assert client.get(page("prompt_add_version", prompt.pk)).status_code == 403
-    sent = {"number": "1", "label": "production"}
-    assert client.post(page("prompt_move_label", prompt.pk), sent).status_code == 403
 
 
 def test_who_may_write_but_not_publish_saves_only(client: Client, prompt: Prompt) -> None:
@@ -247,13 +211,3 @@ def test_the_list_asks_the_database_a_fixed_number_of_questions(
         shown = client.get(page("prompt_changelist")).content.decode()
 
     assert shown.count("version 1") >= 5
-
-
-def test_the_page_of_a_prompt_asks_a_fixed_number_of_questions(
-    client: Client, boss: User, prompt: Prompt, django_assert_max_num_queries: Any
-) -> None:
-    for number in range(10):
-        publish(prompt, f"Text {number}.")
-
-    with django_assert_max_num_queries(10):
-        client.get(page("prompt_change", prompt.pk))

@@ -1,28 +1,28 @@
-"""Where staff write prompts: add a version, look at it, and move the labels."""
+"""Where staff find a prompt: its versions, where its labels point, and what is set for it."""
 
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.db.models import Max, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from accounts.models import User
-from core.admin import ReadOnly
 from core.errors import AppError
 from llm.caching import purges
 from prompts import services
+from prompts.admin import comparing, moves
 from prompts.admin.editor import VersionEditor
+from prompts.admin.pages import CSS, prompt_for, url_of, user_of
 from prompts.models import PRODUCTION, Prompt, PromptLabel, PromptVersion
 from prompts.releases import services as releases
+from prompts.releases.history import SAID, label_states
 
-CSS = {"all": ["prompts/admin.css"]}
+VERSIONS_A_PAGE = 20
 
 
 @admin.register(Prompt)
@@ -66,7 +66,9 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def purge_cache(self, request: HttpRequest, queryset: QuerySet[Prompt]) -> None:
         for prompt in queryset.select_related("organization"):
             purges.purge(
-                organization=prompt.organization, prompt_name=prompt.name, purged_by=_user(request)
+                organization=prompt.organization,
+                prompt_name=prompt.name,
+                purged_by=user_of(request),
             )
             self.log_change(request, prompt, "Kept answers were thrown away.")
         self.message_user(request, "Done. Every process knows within a second.")
@@ -79,28 +81,35 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that writes a version and the button that moves a label."""
-        wrap = self.admin_site.admin_view
-        own = [
-            path(
-                "<int:prompt_id>/versions/add/",
-                wrap(self.add_version),
-                name="prompts_prompt_add_version",
+        """Add the page that writes a version, and those that release and compare versions."""
+        own: list[tuple[str, Any, str]] = [
+            ("versions/add/", self.add_version, "add_version"),
+            ("labels/", self.move_label, "move_label"),
+            ("labels/rollback/", require_POST(moves.rollback_view), "rollback"),
+            ("labels/delete/", require_POST(moves.delete_view), "delete_label"),
+            ("moves/", self.moves_page, "moves"),
+            (
+                "moves/<int:move_id>/<slug:decision>/",
+                require_POST(moves.decide_view),
+                "decide_move",
             ),
-            path(
-                "<int:prompt_id>/labels/",
-                wrap(require_POST(self.move_label)),
-                name="prompts_prompt_move_label",
-            ),
+            ("diff/", self.diff_page, "diff"),
         ]
-        return own + super().get_urls()
+        return [
+            path(
+                f"<int:prompt_id>/{route}",
+                self.admin_site.admin_view(view),
+                name=f"prompts_prompt_{name}",
+            )
+            for route, view, name in own
+        ] + super().get_urls()
 
     def response_add(
         self, request: HttpRequest, obj: Prompt, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Lead on to the first version: a prompt without one is of no use."""
         if "_save" in request.POST and request.user.has_perm("prompts.add_promptversion"):
-            return HttpResponseRedirect(_url("add_version", obj))
+            return HttpResponseRedirect(url_of("add_version", obj))
         return super().response_add(request, obj, post_url_continue)
 
     def render_change_form(
@@ -108,16 +117,15 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ) -> HttpResponse:
         prompt: Prompt | None = kwargs.get("obj")
         if prompt:
-            labels = Prefetch("labels", PromptLabel.objects.order_by("name"))
-            versions = prompt.versions.newest_first().select_related("author").defer("messages")
-            context["versions"] = versions.prefetch_related(labels)
-        context["can_add_version"] = request.user.has_perm("prompts.add_promptversion")
-        context["can_move_label"] = request.user.has_perm("prompts.change_promptlabel")
+            context |= _versions_and_labels(prompt, request)
+        rights = ("add_promptversion", "change_promptlabel", "delete_promptlabel")
+        for right in (*rights, "change_labelmove"):
+            context[f"may_{right}"] = request.user.has_perm(f"prompts.{right}")
         return super().render_change_form(request, context, *args, **kwargs)
 
     def add_version(self, request: HttpRequest, prompt_id: int) -> HttpResponseBase:
         """Show the editor, filled from the newest version or the one asked for; save what comes."""
-        prompt = _prompt_for(request, prompt_id, "prompts.add_promptversion")
+        prompt = prompt_for(request, prompt_id, "prompts.add_promptversion")
         if request.method != "POST":
             return self._editor(request, prompt, VersionEditor(_start(request, prompt)))
         is_published = "publish" in request.POST
@@ -128,7 +136,7 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return self._editor(request, prompt, editor)
         try:
             version = services.add_version(
-                prompt=prompt, content=editor.content, note=editor.note, author=_user(request)
+                prompt=prompt, content=editor.content, note=editor.note, author=user_of(request)
             )
         except AppError as error:
             editor.problem = error.message
@@ -138,25 +146,27 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             text = f"Callers must send what the text newly asks for: {', '.join(editor.found)}."
             self.message_user(request, text, messages.WARNING)
         if is_published:
-            self._move(request, prompt, version.number, PRODUCTION)
-        return HttpResponseRedirect(_url("change", prompt))
+            self._publish(request, prompt, version)
+        return HttpResponseRedirect(url_of("change", prompt))
 
-    def move_label(self, request: HttpRequest, prompt_id: int) -> HttpResponseBase:
-        """Point a label at a version, an older one as well."""
-        prompt = _prompt_for(request, prompt_id, "prompts.change_promptlabel")
-        number = request.POST.get("number", "")
-        label = request.POST.get("label", "").strip()
-        self._move(request, prompt, int(number) if number.isdecimal() else 0, label)
-        return HttpResponseRedirect(_url("change", prompt))
+    def move_label(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
+        return moves.move_view(self, request, prompt_id)
 
-    def _move(self, request: HttpRequest, prompt: Prompt, number: int, label: str) -> None:
+    def moves_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
+        return moves.history_view(self, request, prompt_id)
+
+    def diff_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
+        return comparing.view(self, request, prompt_id)
+
+    def _publish(self, request: HttpRequest, prompt: Prompt, version: PromptVersion) -> None:
         try:
-            releases.move_label(prompt=prompt, number=number, name=label, by=_user(request))
+            move = releases.release(
+                prompt=prompt, number=version.number, by=user_of(request), note=version.note
+            )
         except AppError as error:
             self.message_user(request, error.message, messages.ERROR)
         else:
-            text = f"Version {number} is now “{label}”."
-            self.message_user(request, text, messages.SUCCESS)
+            self.message_user(request, moves.said_of(move), messages.SUCCESS)
 
     def _tell(self, request: HttpRequest, prompt: Prompt, text: str) -> None:
         self.log_change(request, prompt, text)
@@ -175,45 +185,18 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return TemplateResponse(request, "admin/prompts/prompt/add_version.html", context)
 
 
-@admin.register(PromptVersion)
-class PromptVersionAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """A version can be read. It is reached from its prompt, and never changes."""
-
-    fields = ("prompt_link", "number", "said", "takes", "settings", "note", "author", "created_at")
-    readonly_fields = [*fields]
-    list_display = ["prompt", "number", "note", "author", "created_at"]
-    list_select_related = ["prompt", "author"]
-
-    class Media:
-        css = CSS
-
-    @admin.display(description="Prompt")
-    def prompt_link(self, version: PromptVersion) -> SafeString:
-        return format_html('<a href="{}">{}</a>', _url("change", version.prompt), version.prompt)
-
-    @admin.display(description="Messages")
-    def said(self, version: PromptVersion) -> SafeString:
-        rows = ((message.role, message.template) for message in version.content.messages)
-        return format_html_join(
-            "", '<p class="prompt-role">{}</p><pre class="prompt-text">{}</pre>', rows
-        )
-
-    @admin.display(description="Variables", empty_value="none")
-    def takes(self, version: PromptVersion) -> str | None:
-        rows = [
-            f"{variable.name} ({variable.type}{'' if variable.required else ', optional'})"
-            for variable in version.content.variables
-        ]
-        return ", ".join(rows) or None
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return False  # not in the index: versions are listed with their prompt
-
-
-def _prompt_for(request: HttpRequest, prompt_id: int, permission: str) -> Prompt:
-    if not request.user.has_perm(permission):
-        raise PermissionDenied
-    return get_object_or_404(Prompt, pk=prompt_id)
+def _versions_and_labels(prompt: Prompt, request: HttpRequest) -> dict[str, Any]:
+    """Return what the prompt's own page shows of its versions."""
+    labels = Prefetch("labels", PromptLabel.objects.order_by("name"))
+    versions = prompt.versions.newest_first().select_related("author").defer(*SAID)
+    return {
+        "prompt": prompt,
+        "tab": "versions",
+        "labels": label_states(prompt),
+        "page": Paginator(versions.prefetch_related(labels), VERSIONS_A_PAGE).get_page(
+            request.GET.get("p")
+        ),
+    }
 
 
 def _start(request: HttpRequest, prompt: Prompt) -> PromptVersion | None:
@@ -222,12 +205,3 @@ def _start(request: HttpRequest, prompt: Prompt) -> PromptVersion | None:
     if asked_for.isdecimal():
         return get_object_or_404(prompt.versions, number=int(asked_for))
     return prompt.versions.newest_first().first()
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - the admin lets in nobody else
-    return request.user
-
-
-def _url(page: str, prompt: Prompt) -> str:
-    return reverse(f"admin:prompts_prompt_{page}", args=[prompt.pk])

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from prompts.models import (
     LabelMove,
     LabelRule,
@@ -9,6 +11,12 @@ from prompts.models import (
     Prompt,
     PromptLabel,
 )
+
+NAMED = ("version", "previous_version", "proposed_by", "decided_by")
+# What a version says, which a list of labels has no use for.
+SAID = ("messages", "variables", "settings", "tools", "output_schema", "locales")
+HEAVY = [f"version__{name}" for name in SAID]
+HEAVY_BEFORE = [f"previous_version__{name}" for name in SAID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +58,16 @@ def label_states(prompt: Prompt) -> list[LabelState]:
     ]
 
 
-# What a version says, which a list of labels has no use for.
-HEAVY = [f"version__{name}" for name in ("messages", "tools", "output_schema", "locales")]
+def moves_of(prompt: Prompt, label: str = "") -> QuerySet[LabelMove]:
+    """Return the moves of all labels, or of one, with those who made them; newest first."""
+    moves = prompt.label_moves.newest_first()
+    if label:
+        moves = moves.filter(label=label)
+    return moves.select_related(*NAMED).defer(*HEAVY, *HEAVY_BEFORE)
 
 
 def _last_moves(prompt: Prompt) -> dict[str, LabelMove]:
     done = prompt.label_moves.filter(state=MoveState.DONE)
     newest = done.order_by("label", "-ended_at", "-pk").distinct("label")
-    found = newest.select_related("version", "previous_version", "proposed_by", "decided_by")
-    return {move.label: move for move in found.defer(*HEAVY)}
+    found = newest.select_related(*NAMED).defer(*HEAVY, *HEAVY_BEFORE)
+    return {move.label: move for move in found}
