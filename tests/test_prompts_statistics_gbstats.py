@@ -40,7 +40,7 @@ def exactness(case: dict[str, Any]) -> float:
     metric. Large values with little variation lose digits in the way they sum up.
     """
     if case["name"].startswith("binary"):
-        return 1.01 / min(case["control"]["units"], case["arm"]["units"])
+        return float(1.01 / min(case["control"]["units"], case["arm"]["units"]))
     return 1e-6 if case["name"].startswith("large") else 1e-9
 
 

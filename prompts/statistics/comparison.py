@@ -13,7 +13,6 @@ from prompts.statistics.sums import Sums
 # The intervals rest on the central limit theorem, which needs some units to work: so many of each
 # arm, and as much as so many that weigh alike. Below, no interval is better than a bad one.
 FEWEST_UNITS = 30
-FEWEST_ALIKE = 20
 
 
 class State(StrEnum):
@@ -39,9 +38,13 @@ class Design:
     primary: Metric
     secondary: tuple[Metric, ...] = ()
     guardrails: frozenset[str] = frozenset()  # names of secondary metrics that must not get worse
-    worth_seeing: float = 0.05  # the smallest difference that matters, as a share of control
+    worth_seeing: float = 0.05  # of the primary metric: the smallest change that matters
     confidence: Confidence = field(default_factory=Confidence)
     unit: str = "conversations"  # several of them
+
+    def smallest(self, metric: Metric) -> float:
+        """Return the smallest change of a metric that matters, as a share of control."""
+        return self.worth_seeing if metric == self.primary else metric.tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def state_of(metric: Metric, control: Sums, arm: Sums) -> State:
     evenness = [pooled.evenness_of_x, pooled.evenness_of_y]
     if metric.is_share:
         evenness.append(pooled.remainder.evenness_of_y)
-    return State.READY if fewest * min(evenness) >= FEWEST_ALIKE else State.TOO_FEW
+    return State.READY if fewest * min(evenness) >= FEWEST_UNITS else State.TOO_FEW
 
 
 def _finding(estimate: Estimate, confidence: Confidence, units: int) -> Finding:

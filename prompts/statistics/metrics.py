@@ -32,6 +32,7 @@ class Metric:
     better: Better
     words: Words
     is_share: bool = False  # the numerator is a part of the denominator
+    tolerance: float = 0.1  # of a guardrail: the smallest change that matters, of control
 
 
 COST = Metric(
@@ -86,6 +87,7 @@ ERRORS = Metric(
     better=Better.LOWER,
     words=Words("fails {by}less often", "fails {by}more often", "it fails more often"),
     is_share=True,
+    tolerance=0.25,
 )
 STOPS = Metric(
     name="stops",
@@ -97,6 +99,7 @@ STOPS = Metric(
         "is stopped {by}less often", "is stopped {by}more often", "people stop it more often"
     ),
     is_share=True,
+    tolerance=0.25,
 )
 REGENERATIONS = Metric(
     name="regenerations",
@@ -110,6 +113,7 @@ REGENERATIONS = Metric(
         "people ask again more often",
     ),
     is_share=True,
+    tolerance=0.25,
 )
 THUMBS = Metric(
     name="thumbs",

@@ -8,7 +8,7 @@ from prompts.statistics.comparison import Comparison, Design, Finding, State
 from prompts.statistics.confidence import Confidence
 from prompts.statistics.sums import Sums
 
-FARTHEST = 1000.0  # times the units of today: beyond, nobody can say
+FARTHEST = 100.0  # times the units of today: beyond, nobody can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +65,47 @@ def units_needed(
 def more_units(comparison: Comparison, design: Design, comparisons: int = 1) -> int | None:
     """Return how many more units make it certain, if things go on as they are.
 
-    Certain is that there is a difference, or that there is none worth seeing, whichever comes
-    first. None where nobody can say: the difference is within the noise, and not yet small.
+    Certain is that there is a difference, or that there is none that matters, whichever comes
+    first. None where nobody can say: there is too little data, or it is too far away.
     """
-    finding = comparison.relative or comparison.difference
-    if comparison.state is not State.READY or finding is None:
+    if comparison.state is not State.READY:
         return None
-    size = abs(finding.estimate.value)
-    waits = [_wait(finding, size, comparison.units, design.confidence, comparisons)]
-    if comparison.relative:
-        rest = design.worth_seeing - size
-        waits.append(_wait(finding, rest, comparison.units, design.confidence, 1))
+    waits = [_until_different(comparison, design, comparisons), _until_alike(comparison, design)]
     return min((wait for wait in waits if wait is not None), default=None)
 
 
+def _until_different(comparison: Comparison, design: Design, comparisons: int) -> int | None:
+    """Return the units until both intervals exclude 0."""
+    waits = [
+        _wait(
+            finding,
+            abs(finding.estimate.value),
+            units=comparison.units,
+            confidence=design.confidence,
+            comparisons=comparisons,
+        )
+        for finding in (comparison.difference, comparison.relative)
+        if finding
+    ]
+    known = [wait for wait in waits if wait is not None]
+    return max(known) if known and len(known) == len(waits) else None
+
+
+def _until_alike(comparison: Comparison, design: Design) -> int | None:
+    """Return the units until any difference that matters is excluded."""
+    finding = comparison.relative
+    if finding is None:
+        return None
+    room = design.smallest(comparison.metric) - abs(finding.estimate.value)
+    return _wait(finding, room, units=comparison.units, confidence=design.confidence)
+
+
 def _wait(
-    finding: Finding, room: float, units: int, confidence: Confidence, comparisons: int
+    finding: Finding, room: float, *, units: int, confidence: Confidence, comparisons: int = 1
 ) -> int | None:
     """Return the units until the interval reaches no farther than `room`."""
     deviation = math.sqrt(finding.estimate.variance)
-    if room < deviation:
+    if room <= 0:
         return None
 
     def excess(growth: float) -> float:

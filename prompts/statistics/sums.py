@@ -14,7 +14,11 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums over units of a numerator y (say, dollars) and a denominator x (say, requests)."""
+    """Sums over units of a numerator y (say, dollars) and a denominator x (say, requests).
+
+    Over all units of the arm: who has never voted is one with a denominator of 0. That changes no
+    figure, but "so many more conversations" then means conversations and not voters.
+    """
 
     units: int
     y: float
