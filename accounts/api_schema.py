@@ -2,7 +2,13 @@
 
 from typing import Any
 
+from drf_spectacular.drainage import set_override
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from accounts.api import ApiKeyAuthentication
+
+# Classes of it let in keys with other scopes, and are one way to come in.
+set_override(ApiKeyAuthentication, "suppress_collision_warning", True)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -38,11 +38,18 @@ class ByMethod:
 
 def by_client(openai: type[ApiConsumer], anthropic: type[ApiConsumer]) -> Any:
     """Return what an address leads to that both vendors have: each client gets what it reads."""
-    for_openai: Application = openai.as_asgi()
-    for_anthropic: Application = anthropic.as_asgi()
+    return ByClient(openai, anthropic)
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+
+class ByClient:
+    """An address that both vendors have, with a consumer for the clients of each."""
+
+    def __init__(self, openai: type[ApiConsumer], anthropic: type[ApiConsumer]) -> None:
+        self.consumers = {"openai": openai, "anthropic": anthropic}
+        self._for_openai: Application = openai.as_asgi()
+        self._for_anthropic: Application = anthropic.as_asgi()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_anthropic = any(name == b"anthropic-version" for name, _ in scope["headers"])
-        await (for_anthropic if is_anthropic else for_openai)(scope, receive, send)
-
-    return answer
+        application = self._for_anthropic if is_anthropic else self._for_openai
+        await application(scope, receive, send)

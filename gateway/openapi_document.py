@@ -140,6 +140,8 @@ def _written(schema: Any) -> Any:
         written["$ref"] = REFERENCE + _name(reference.removeprefix(REFERENCE))
     if isinstance(pattern := written.get("pattern"), str):
         written["pattern"] = pattern.replace(r"\Z", "$")
+    if written.get("default") == "" and "minLength" in written:
+        del written["default"]  # it stands for what was left out, and may not be sent
     if isinstance(mapping := written.get("mapping"), dict):
         written["mapping"] = {
             value: REFERENCE + _name(reference.removeprefix(REFERENCE))

@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 
 from config.api_urls import urlpatterns as api_patterns
 from config.docs import document
-from gateway.methods import ByMethod
+from gateway.methods import ByClient, ByMethod
 from gateway.openapi import ONCE, OPERATIONS, Operation
 from gateway.routing import http_urlpatterns
 
@@ -76,9 +76,9 @@ def test_every_answer_may_be_a_failure_and_every_address_asks_who_it_is(describe
 
 
 def _consumers(pattern: URLPattern) -> list[Any]:
-    """Return what answers at an address, each for a method."""
+    """Return what answers at an address, each for a method or a client."""
     found: Any = pattern.callback
-    if isinstance(found, ByMethod):
+    if isinstance(found, ByMethod | ByClient):
         return list(found.consumers.values())
     return [found.consumer_class]
 

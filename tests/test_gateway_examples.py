@@ -14,7 +14,7 @@ import pytest
 
 from billing import prices
 from gateway.batches.thread import BatchThread
-from gateway.openapi import OPERATIONS
+from gateway.openapi import ASKED
 from llm.models import Deployment
 from llm.providers.demo import MODELS
 from tests.examples_support import Example, examples, variables
@@ -93,7 +93,7 @@ def test_an_example_for_a_shell_works(
 def test_every_address_has_an_example(language: str) -> None:
     codes = [example.code for example in examples(language)]
 
-    missing = [one.name for one in OPERATIONS if not _is_called(one.name, language, codes)]
+    missing = [one.name for one in ASKED if not _is_called(one.name, language, codes)]
 
     assert missing == []
 
