@@ -115,6 +115,14 @@ class World:
             },
         }
 
+    def keys_of_strangers(self) -> dict[str, list[int]]:
+        """Return the ids of the keys that the others have; Alice may manage a colleague's."""
+        return {
+            name: [key.pk for key in person.api_keys.all()]
+            for name, (person, _) in self.people.items()
+            if person != self.alice
+        }
+
     def _hit(self) -> SemanticHit:
         record = UsageRecord.objects.filter(user_id=self.alice.pk).earliest("started_at")
         return SemanticHit.objects.create(
