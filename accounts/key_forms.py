@@ -1,16 +1,20 @@
 """What people fill in about a key, in the admin and on their own page."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from accounts import keys
 from accounts.models import ApiKey, Organization, Scope
 
 # How long a key may live, in days, as the page offers it.
 LIFETIMES = {"30": "30 days", "90": "90 days", "365": "A year", "": "Until it is revoked"}
+KEEP = "keep"
 OVERLAPS = {"0": "Stops now", "1": "Works for an hour longer", "24": "Works for a day longer"}
 
 
@@ -36,12 +40,9 @@ class AdminKeyForm(forms.ModelForm[ApiKey]):
         return fields
 
 
-class KeyForm(forms.ModelForm[ApiKey]):
-    """A new key of one's own."""
+class TermsForm(forms.ModelForm[ApiKey]):
+    """What people may say of a key of theirs."""
 
-    belongs_to = forms.ChoiceField(
-        choices=[("me", "Me")], initial="me", help_text="Whose usage its calls are."
-    )
     lifetime = forms.ChoiceField(
         choices=list(LIFETIMES.items()), required=False, initial="90", label="Works for"
     )
@@ -62,6 +63,30 @@ class KeyForm(forms.ModelForm[ApiKey]):
 
     field_order = ["name", "belongs_to", "lifetime"]
 
+    def terms(self) -> keys.Terms:
+        """Return what the key may do, and for how long."""
+        filled = self.cleaned_data
+        return keys.Terms(
+            expires_at=self.end(),
+            scopes=filled["scopes"],
+            allowed_models=filled["allowed_models"],
+            allowed_addresses=filled["allowed_addresses"],
+            on_disconnect=filled["on_disconnect"],
+        )
+
+    def end(self) -> datetime | None:
+        """Return when the key ends by itself."""
+        days = self.cleaned_data["lifetime"]
+        return timezone.now() + timedelta(days=int(days)) if days else None
+
+
+class KeyForm(TermsForm):
+    """A new key of one's own."""
+
+    belongs_to = forms.ChoiceField(
+        choices=[("me", "Me")], initial="me", help_text="Whose usage its calls are."
+    )
+
     def __init__(self, *args: Any, organization: Organization | None = None, **options: Any):
         """Let the key be the organization's own, where one is given."""
         super().__init__(*args, **options)
@@ -75,17 +100,38 @@ class KeyForm(forms.ModelForm[ApiKey]):
     def is_for_organization(self) -> bool:
         return bool(self.cleaned_data.get("belongs_to") == "organization")
 
+
+class ChangeKeyForm(TermsForm):
+    """Other terms for a key that there is."""
+
+    class Meta(TermsForm.Meta):
+        fields = [*TermsForm.Meta.fields, "cache_mode"]
+        labels = {**TermsForm.Meta.labels, "cache_mode": "Answers that were given before"}
+
+    def __init__(self, filled: QueryDict | None = None, *, instance: ApiKey):
+        """Offer to leave the key's end as it is."""
+        super().__init__(filled, instance=instance)
+        self._end_so_far = instance.expires_at
+        lifetime = self.fields["lifetime"]
+        lifetime.initial = KEEP
+        lifetime.choices = [  # type: ignore[attr-defined]
+            (KEEP, f"As before: {_until(instance.expires_at)}"),
+            *((days, f"{label} from now" if days else label) for days, label in LIFETIMES.items()),
+        ]
+
     def terms(self) -> keys.Terms:
-        """Return what the new key may do, and for how long."""
-        filled = self.cleaned_data
-        days = filled["lifetime"]
-        return keys.Terms(
-            expires_at=timezone.now() + timedelta(days=int(days)) if days else None,
-            scopes=filled["scopes"],
-            allowed_models=filled["allowed_models"],
-            allowed_addresses=filled["allowed_addresses"],
-            on_disconnect=filled["on_disconnect"],
-        )
+        """Return what the key may do from now on, and for how long."""
+        return {**super().terms(), "cache_mode": self.cleaned_data["cache_mode"]}
+
+    def end(self) -> datetime | None:
+        """Return when the key ends by itself: as before, or counted from now."""
+        return self._end_so_far if self.cleaned_data["lifetime"] == KEEP else super().end()
+
+
+def _until(end: datetime | None) -> str:
+    if end is None:
+        return "until it is revoked"
+    return f"until {date_format(localtime(end), 'j M Y, H:i')}"
 
 
 class RotateForm(forms.Form):

@@ -1,4 +1,4 @@
-"""The page where people make, replace and revoke the keys of their programs."""
+"""The page where people make, change, replace and revoke the keys of their programs."""
 
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 
 import core.errors
 from accounts import keys
-from accounts.key_forms import KeyForm, RotateForm
+from accounts.key_forms import ChangeKeyForm, KeyForm, RotateForm
 from accounts.models import ApiKey, Organization, User, is_manager
 from accounts.principal import Principal
 from accounts.services import principal_for
@@ -103,6 +103,28 @@ class Keys(KeyView):
             **form.terms(),
         )
         return self.show_secret(key, secret)
+
+
+class ChangeKey(KeyView):
+    """Give a key another name, other rights or another end."""
+
+    def get(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._ask(pk, ChangeKeyForm(instance=self.key(pk)))
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        key = self.key(pk)
+        form = ChangeKeyForm(request.POST, instance=key)
+        if not form.is_valid():
+            return self._ask(pk, form)
+        keys.change(key, name=form.cleaned_data["name"], **form.terms())
+        messages.success(request, f"Changed {key}. Every process knows it within a second.")
+        return redirect("keys:mine")
+
+    def _ask(self, pk: int, form: ChangeKeyForm) -> HttpResponse:
+        # The form's own key has what was filled in, wrong or right: the page names the saved one.
+        context = {"key": self.key(pk), "form": form}
+        status = 400 if form.errors else 200
+        return render(self.request, "gateway/key_change.html", context, status=status)
 
 
 class RevokeKey(KeyView):

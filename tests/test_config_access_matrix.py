@@ -17,7 +17,7 @@ from chat.events import Command
 from chat.models import Conversation, Message
 from chat.routing import websocket_urlpatterns
 from config.asgi import application
-from gateway.methods import ByMethod
+from gateway.methods import ByClient, ByMethod
 from gateway.routing import http_urlpatterns
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent
@@ -50,6 +50,7 @@ TABLE = {
     "accounts/password/": Row("page", "/accounts/password/"),
     "usage/": Row("page", "/usage/"),
     "keys/": Row("page", "/keys/"),
+    "keys/<int:pk>/change/": Row("object page", "/keys/{key}/change/"),
     "keys/<int:pk>/revoke/": Row("object page", "/keys/{key}/revoke/"),
     "keys/<int:pk>/rotate/": Row("object page", "/keys/{key}/rotate/"),
     "docs": Row("open", "/docs"),
@@ -147,7 +148,9 @@ def world(alice: Person) -> World:
 def consumers_at(pattern: URLPattern) -> list[Any]:
     """Return what answers at an address of `/v1`, each for a method."""
     found: Any = pattern.callback
-    return list(found.consumers.values()) if isinstance(found, ByMethod) else [found.consumer_class]
+    if isinstance(found, ByMethod | ByClient):
+        return list(found.consumers.values())
+    return [found.consumer_class]
 
 
 def walk(resolver: Any = None, prefix: str = "") -> Iterator[str]:

@@ -1,6 +1,7 @@
-"""People make, replace and revoke their own keys, and see what they cost."""
+"""People make, change, replace and revoke their own keys, and see what they cost."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -78,6 +79,103 @@ def test_what_is_wrong_is_said_at_its_field(ada: Person, wrong: Any, said: str) 
     assert not ApiKey.objects.exists()
 
 
+CHANGED = {
+    **FORM,
+    "name": "Nightly",
+    "lifetime": "keep",
+    "scopes": ["embeddings"],
+    "allowed_models": "demo-*",
+    "allowed_addresses": "10.0.0.0/8",
+    "on_disconnect": "drain",
+    "cache_mode": "read",
+}
+
+
+def test_a_key_is_changed_and_keeps_its_secret(ada: Person) -> None:
+    key, secret = keys.create(organization=ada.organization, name="ci", user=ada.user)
+
+    page = ada.browser.get(f"/keys/{key.pk}/change/").content.decode()
+    answer = ada.browser.post(f"/keys/{key.pk}/change/", CHANGED, follow=True)
+
+    assert 'value="ci"' in page
+    assert "As before: until it is revoked" in page
+    assert "Changed Nightly" in answer.content.decode()
+    principal = keys.principal_of(secret, exact_ip="10.1.2.3")
+    assert (principal.scopes, principal.allowed_models) == (("embeddings",), ("demo-*",))
+    assert (principal.allowed_addresses, principal.cache_mode) == (("10.0.0.0/8",), "read")
+    assert principal.on_disconnect == "drain"
+
+
+@pytest.mark.parametrize(("lifetime", "days"), [("keep", 3), ("90", 90), ("", None)])
+def test_the_end_of_a_key_is_kept_moved_or_lifted(
+    ada: Person, lifetime: str, days: int | None
+) -> None:
+    now = timezone.now()
+    key, _ = keys.create(
+        organization=ada.organization, name="ci", user=ada.user, expires_at=now + timedelta(days=3)
+    )
+
+    ada.browser.post(f"/keys/{key.pk}/change/", {**CHANGED, "lifetime": lifetime})
+
+    key.refresh_from_db()
+    assert key.name == "Nightly"
+    if days is None:
+        assert key.expires_at is None
+    else:
+        assert key.expires_at is not None
+        assert key.expires_at - now == pytest.approx(timedelta(days=days), abs=timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": ""}, "This field is required"),
+        ({"allowed_addresses": "nonsense"}, "“nonsense” cannot be used"),
+        ({"scopes": ["everything"]}, "everything is not one of the available choices"),
+        ({"lifetime": "5000"}, "5000 is not one of the available choices"),
+    ],
+)
+def test_a_wrong_change_is_said_at_its_field_and_changes_nothing(
+    ada: Person, wrong: Any, said: str
+) -> None:
+    key, _ = keys.create(organization=ada.organization, name="ci", user=ada.user)
+
+    page = ada.browser.post(f"/keys/{key.pk}/change/", {**CHANGED, **wrong})
+
+    assert page.status_code == 400
+    assert said in page.content.decode()
+    assert "Change “ci”" in page.content.decode()
+    key.refresh_from_db()
+    assert (key.name, key.scopes, key.allowed_addresses) == ("ci", [], "")
+
+
+def test_who_manages_the_organization_changes_all_its_keys(ada: Person, boss: Person) -> None:
+    key, _ = keys.create(organization=ada.organization, name="ci", user=ada.user)
+
+    boss.browser.post(f"/keys/{key.pk}/change/", CHANGED)
+
+    assert ApiKey.objects.get().name == "Nightly"
+
+
+def test_a_revoked_key_is_not_changed(ada: Person) -> None:
+    key, _ = keys.create(organization=ada.organization, name="ci", user=ada.user)
+    keys.revoke(key)
+
+    assert ada.browser.post(f"/keys/{key.pk}/change/", CHANGED).status_code == 404
+
+
+def test_staff_find_the_way_to_limits_and_budgets(ada: Person) -> None:
+    key, _ = keys.create(organization=ada.organization, name="ci", user=ada.user)
+    others = ada.browser.get(f"/keys/{key.pk}/change/").content.decode()
+    ada.user.is_staff = ada.user.is_superuser = True
+    ada.user.save()
+
+    page = ada.browser.get(f"/keys/{key.pk}/change/").content.decode()
+
+    assert f"/admin/accounts/apikey/{key.pk}/change/" in page
+    assert f"/admin/accounts/apikey/{key.pk}/change/" not in others
+
+
 def test_a_key_is_revoked_after_a_question(ada: Person) -> None:
     key, secret = keys.create(organization=ada.organization, name="ci", user=ada.user)
 
@@ -113,7 +211,7 @@ def test_nobody_sees_or_touches_anothers_key(ada: Person, boss: Person) -> None:
 
     for stranger in (foreigner, colleague):
         assert "Of Ada" not in stranger.browser.get("/keys/").content.decode()
-        for verb in ("revoke", "rotate"):
+        for verb in ("change", "revoke", "rotate"):
             assert stranger.browser.get(f"/keys/{key.pk}/{verb}/").status_code == 404
             assert stranger.browser.post(f"/keys/{key.pk}/{verb}/").status_code == 404
     for address in ("/keys/", f"/keys/{key.pk}/revoke/", f"/keys/{key.pk}/rotate/"):
