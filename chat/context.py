@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from accounts.principal import Principal
 from accounts.services import principal_for
 from chat.models import Message
@@ -52,10 +50,7 @@ def load(answer_id: UUID, ip: str = "", locale: str = "") -> Context:
             for message in conversation.branch()
             if message.text and message.pk != answer_id
         ),
-        offered={
-            "user_name": user.get_full_name() or user.get_username(),
-            "today": timezone.localdate().isoformat(),
-        },
+        offered={"user_name": user.get_full_name() or user.get_username()},
     )
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
+from accounts.models import Organization
 from core.cached import Cached
 from llm.types import CacheMode, Message, PromptCache, PromptUsed, Tool
-from prompts.content import DEFAULT_LOCALE, ModelSettings, OutputSchema
+from prompts import includes, surroundings, versions
+from prompts.content import DEFAULT_LOCALE, ModelSettings, OutputSchema, PromptContent
 from prompts.errors import PromptNotFound
 from prompts.models import Prompt, PromptLabel, PromptVersion
 from prompts.rendering import CompiledPrompt, compile_content
-
-KEPT_VERSIONS = 256  # compiled, in each process
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,60 +46,78 @@ class LabelKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
-    name: str
-    number: int
-    compiled: CompiledPrompt
-
-
-@dataclass(frozen=True, slots=True)
 class Labelled:
-    """A version, and what is set for the prompt whatever its version."""
+    """A version with all that it includes, and what is set for the prompt whatever its version."""
 
     prompt_id: int
-    version: _Version
+    organization: str  # its name
+    name: str
+    number: int
+    whole: CompiledPrompt
     cache: PromptCache
 
     def render(
         self, values: Mapping[str, Any], context: Mapping[str, Any], locale: str = ""
     ) -> RenderedPrompt:
-        version = self.version
-        content = version.compiled.content
-        declared = {variable.name for variable in content.variables}
-        taken = {name: value for name, value in context.items() if name in declared}
-        messages = version.compiled.render({**taken, **values}, locale)
+        """Return the words for `values`, and for what of the context it declares."""
+        whole, content = self.whole, self.whole.content
+        offered = {"organization": self.organization, **context}
+        given = surroundings.taken(whole, values, offered, locale)
         return RenderedPrompt(
-            name=version.name,
-            version=version.number,
-            messages=messages,
+            name=self.name,
+            version=self.number,
+            messages=whole.render(given, locale),
             settings=content.settings,
             cache=self.cache,
             tools=content.tools,
             output_schema=content.output_schema,
-            locale=version.compiled.locale(locale),
+            locale=whole.locale(locale),
         )
 
 
 def load(key: LabelKey) -> Labelled:
-    if key.number is not None:
-        return _load_numbered(key, key.number)
+    """Return the version that is asked for, with what it includes under the same label."""
+    prompt, version_id = _numbered(key, key.number) if key.number else _labelled(key)
+    version = versions.version(version_id)
+    whole = includes.complete(
+        version.compiled, name=key.name, organization_id=key.organization_id, label=key.label
+    )
+    return Labelled(
+        prompt_id=prompt.pk,
+        organization=prompt.organization.name,
+        name=version.name,
+        number=version.number,
+        whole=whole,
+        cache=_cache_of(prompt),
+    )
+
+
+def unsaved(content: PromptContent, *, organization: Organization, label: str) -> Labelled:
+    """Return content that no version says yet, as version 0 of a prompt without a name."""
+    whole = includes.complete_new(
+        compile_content(content), name="", organization_id=organization.pk, label=label
+    )
+    return Labelled(0, organization.name, "", 0, whole, PromptCache())
+
+
+def _labelled(key: LabelKey) -> tuple[Prompt, int]:
     labels = PromptLabel.objects.filter(
         prompt__organization_id=key.organization_id, prompt__name=key.name, name=key.label
     )
-    label = labels.select_related("prompt").first()
+    label = labels.select_related("prompt__organization").first()
     if label is None:
         raise _not_found(key, f"with the label “{key.label}”", param="label")
-    return Labelled(label.prompt_id, _compiled(label.version_id), _cache_of(label.prompt))
+    return label.prompt, label.version_id
 
 
-def _load_numbered(key: LabelKey, number: int) -> Labelled:
-    versions = PromptVersion.objects.filter(
+def _numbered(key: LabelKey, number: int) -> tuple[Prompt, int]:
+    found = PromptVersion.objects.filter(
         prompt__organization_id=key.organization_id, prompt__name=key.name, number=number
     )
-    version = versions.select_related("prompt").first()
+    version = found.select_related("prompt__organization").first()
     if version is None:
         raise _not_found(key, f"with a version {number}", param="version")
-    return Labelled(version.prompt_id, _compiled(version.pk), _cache_of(version.prompt))
+    return version.prompt, version.pk
 
 
 def _not_found(key: LabelKey, lacking: str, *, param: str) -> PromptNotFound:
@@ -118,13 +135,6 @@ def _cache_of(prompt: Prompt) -> PromptCache:
         semantic_threshold=prompt.semantic_threshold,
         semantic_model=prompt.semantic_model,
     )
-
-
-@lru_cache(maxsize=KEPT_VERSIONS)
-def _compiled(version_id: int) -> _Version:
-    """Return a version ready to be rendered; it never changes, so it is kept."""
-    version = PromptVersion.objects.select_related("prompt").get(pk=version_id)
-    return _Version(version.prompt.name, version.number, compile_content(version.content))
 
 
 labelled: Cached[LabelKey, Labelled] = Cached(load)

@@ -1,7 +1,7 @@
 """From the content of a version to messages for a model."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -10,8 +10,10 @@ from django.template import TemplateSyntaxError
 from llm.types import Message
 from prompts import checking, locales, variables
 from prompts.content import MessageTemplate, PromptContent, Role, Variable
-from prompts.errors import Problem, PromptContentInvalid
-from prompts.templates import PromptTemplate
+from prompts.errors import Problem, PromptContentInvalid, PromptRenderFailed
+from prompts.filling import Filling
+from prompts.templates import PromptTemplate, nobodys_language
+from prompts.vocabulary import Include
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,16 @@ class CompiledMessage:
     template: PromptTemplate
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedInclude:
+    """Where another prompt is included."""
+
+    place: str
+    tag: Include
+
+
 Compiled = tuple[CompiledMessage, ...]
+Parts = Mapping[str, "CompiledPrompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +43,54 @@ class CompiledPrompt:
 
     content: PromptContent
     variants: Mapping[str, Compiled]  # by language
+    variables: tuple[Variable, ...]  # of the whole: those of what it includes, too
+    includes: tuple[PlacedInclude, ...] = ()
+    parts: Parts = field(
+        default_factory=dict
+    )  # all that is included, also by way of others, by name
 
-    def locale(self, asked: str) -> str:
-        """Return the language it speaks to somebody who asks for one: the nearest it has."""
-        return locales.chosen(asked, self.variants) or self.content.default_locale
+    @property
+    def included(self) -> set[str]:
+        """Return the names of the prompts that it includes itself."""
+        return {include.tag.name for include in self.includes}
+
+    def locale(self, *asked: str) -> str:
+        """Return the language it speaks: the nearest to one asked for, the earlier the better."""
+        found = filter(None, (locales.chosen(tag, self.variants) for tag in asked))
+        return next(found, self.content.default_locale)
 
     def render(self, values: Mapping[str, Any], locale: str = "") -> tuple[Message, ...]:
         """Return the messages for `values`; one that turns out blank is left out."""
-        complete = variables.complete(self.content.variables, values)
-        messages = (
-            Message(role=message.role, content=message.template.text(complete))
-            for message in self.variants[self.locale(locale)]
-        )
+        given, spoken = variables.complete(self.variables, values), self.locale(locale)
+        filling = Filling(self.parts, (locale, spoken))
+        with nobodys_language():
+            messages = [
+                Message(role=message.role, content=message.template.text(given, filling))
+                for message in self.variants[spoken]
+            ]
         return tuple(message for message in messages if str(message.content).strip())
+
+    def text(self, shared: Mapping[str, Any], given: Set[str], filling: Filling) -> str:
+        """Return all messages as one text, for a prompt that includes this one.
+
+        What is `given` to it was made by that prompt, so it is checked here.
+        """
+        values = self._inside(shared, given)
+        messages = self.variants[self.locale(*filling.locales)]
+        texts = [message.template.text(values, filling) for message in messages]
+        return "\n\n".join(text for text in texts if text.strip())
+
+    def _inside(self, shared: Mapping[str, Any], given: Set[str]) -> dict[str, Any]:
+        inside = dict(shared)
+        for variable in self.content.variables:
+            name = variable.name
+            if name not in inside:
+                if variable.required:
+                    raise PromptRenderFailed(f"An included prompt lacks its variable “{name}”.")
+                inside[name] = variable.default
+            elif name in given and (reason := variables.misfit(variable, inside[name])):
+                raise PromptRenderFailed(f"In an included prompt, “{name}” {reason[1]}.")
+        return inside
 
 
 def compile_content(content: PromptContent) -> CompiledPrompt:
@@ -58,7 +104,13 @@ def compile_content(content: PromptContent) -> CompiledPrompt:
         variants[locale] = tuple(found)
     if problems:
         raise PromptContentInvalid(problems=problems)
-    return CompiledPrompt(content, variants)
+    includes = tuple(
+        PlacedInclude(message.place, tag)
+        for messages in variants.values()
+        for message in messages
+        for tag in message.template.includes
+    )
+    return CompiledPrompt(content, variants, content.variables, includes)
 
 
 def declare_missing(content: PromptContent) -> PromptContent:

@@ -12,10 +12,11 @@ from django.db import transaction
 from accounts.models import Organization, User
 from core.database import translate_outage
 from core.errors import InvalidRequest
+from prompts import includes
 from prompts.content import PromptContent
 from prompts.errors import PromptContentInvalid, PromptExists
 from prompts.experiments.assignment import arm_for
-from prompts.labelled import LabelKey, RenderedPrompt, labelled, load
+from prompts.labelled import LabelKey, RenderedPrompt, labelled, load, unsaved
 from prompts.models import PRODUCTION, Prompt, PromptVersion
 from prompts.rendering import compile_content
 
@@ -45,7 +46,9 @@ def add_version(
     *, prompt: Prompt, content: PromptContent, note: str = "", author: User | None = None
 ) -> PromptVersion:
     """Return the prompt's next version; raise `PromptContentInvalid` naming all that is wrong."""
-    compile_content(content)
+    includes.complete_new(
+        compile_content(content), name=prompt.name, organization_id=prompt.organization_id
+    )
     # Two people who save at once get two numbers.
     Prompt.objects.select_for_update().get(pk=prompt.pk)
     newest = prompt.versions.newest_first().first()
@@ -79,6 +82,25 @@ def render(
     """
     with translate_outage():
         found = load(LabelKey(organization_id, name, label))
+    return found.render(variables, context, locale)
+
+
+def preview(
+    *,
+    organization_id: int,
+    content: PromptContent,
+    label: str = PRODUCTION,
+    variables: Mapping[str, Any] = NONE,
+    context: Mapping[str, Any] = NONE,
+    locale: str = "",
+) -> RenderedPrompt:
+    """Return the words of content that nobody has saved, with what it includes under the label.
+
+    Raises `PromptContentInvalid` with all that keeps it from being saved.
+    """
+    with translate_outage():
+        organization = Organization.objects.get(pk=organization_id)
+        found = unsaved(content, organization=organization, label=label)
     return found.render(variables, context, locale)
 
 

@@ -1,17 +1,16 @@
 """Django templates for prompts, in an engine of their own, far from files and the database.
 
 A template sees JSON values and nothing else. It finds a value by key or index and never asks an
-object for an attribute, so there is nothing to call; what it may write is bounded as it writes.
+object for an attribute, so there is nothing to call; what it may do is bounded as it does it.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from django.template import Context, Engine, Template, TemplateSyntaxError
+from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import (
     FilterExpression,
-    Lexer,
     NodeList,
     Parser,
     TextNode,
@@ -19,13 +18,16 @@ from django.template.base import (
     VariableNode,
 )
 from django.template.base import Variable as DjangoVariable
+from django.template.defaulttags import CommentNode, TemplateTagNode
 from django.utils import translation
+from django.utils.functional import Promise
 
 from prompts.errors import PromptRenderFailed
-from prompts.vocabulary import library
+from prompts.filling import Filling, Values
+from prompts.lexing import LinearLexer
+from prompts.vocabulary import Include, library
 
 MAX_NESTING = 50  # tags within tags
-MAX_OUTPUT = 1_000_000  # characters written plus turns of loops
 
 # What Django's tags and filters raise when a value does not suit them.
 UNSUITABLE = (
@@ -40,9 +42,10 @@ UNSUITABLE = (
 
 
 class PromptTemplate(Template):
-    """A compiled template; `names` are the variables it takes, each with its first line."""
+    """A compiled template, and what it takes from outside."""
 
-    names: dict[str, int]
+    names: dict[str, int]  # of variables, each with its first line
+    includes: list[Include]  # what it includes, in order
 
     def __init__(self, source: str) -> None:
         super().__init__(source, engine=_engine)
@@ -53,14 +56,17 @@ class PromptTemplate(Template):
             nodelist = parser.parse()
         except RecursionError:
             raise parser.error(parser.token, "an expression is too long") from None
-        self.names = parser.names
+        except (*UNSUITABLE, StopIteration) as error:
+            if isinstance(error, TemplateSyntaxError):
+                raise
+            raise _placed(parser.token, "this tag cannot be read") from None
+        self.names, self.includes = parser.names, parser.includes
         return nodelist
 
-    def text(self, values: Mapping[str, Any]) -> str:
-        """Return the text for `values`, whoever looks: languages change nothing here."""
+    def text(self, values: Mapping[str, Any], filling: Filling) -> str:
+        """Return the text for `values`; raise `PromptRenderFailed` where they do not suit it."""
         try:
-            with translation.override(None):
-                written = self.render(_Values(dict(values)))
+            written = self.nodelist.render(Values(values, filling, self))
         except UNSUITABLE as error:
             raise PromptRenderFailed(
                 f"The prompt does not work with these values: {error}"
@@ -68,12 +74,20 @@ class PromptTemplate(Template):
         return "".join((written,))  # a plain string: Django's remembers that it is safe HTML
 
 
+@contextmanager
+def nobodys_language() -> Iterator[None]:
+    """Let filters write the same whoever looks: languages change nothing in here."""
+    with translation.override(None):
+        yield
+
+
 class PromptParser(Parser):
     """Django's parser with our vocabulary, which notes what the template takes from outside."""
 
     def __init__(self, source: str) -> None:
-        super().__init__(Lexer(source).tokenize(), builtins=[library])
+        super().__init__(LinearLexer(source).tokenize(), builtins=[library])
         self.names: dict[str, int] = {}
+        self.includes: list[Include] = []
         self.token: Token  # the one being read
         self._bound: list[str] = ["True", "False", "None"]
 
@@ -97,7 +111,7 @@ class PromptParser(Parser):
         return self.token
 
     def compile_filter(self, token: str) -> FilterExpression:
-        expression = super().compile_filter(token)
+        expression = _Expression(token, self)
         expression.var = self._json(expression.var)
         expression.filters = [
             (function, [(is_variable, self._json(value)) for is_variable, value in arguments])
@@ -106,10 +120,17 @@ class PromptParser(Parser):
         return expression
 
     def extend_nodelist(self, nodelist: NodeList, node: Any, token: Token) -> None:
-        if type(node) is TextNode:
-            node = _Text(node.s)
-        elif type(node) is VariableNode:
-            node = _Output(node.filter_expression)
+        match node:
+            case CommentNode():
+                return
+            case TemplateTagNode():
+                node = _Text(node.mapping[node.tagtype])
+            case TextNode():
+                node = _Text(node.s)
+            case VariableNode():
+                node = _Output(node.filter_expression)
+            case Include():
+                self.includes.append(node)
         super().extend_nodelist(nodelist, node, token)
 
     def invalid_block_tag(self, token: Token, command: str, parse_until: Any = None) -> Any:
@@ -124,12 +145,34 @@ class PromptParser(Parser):
         return super().find_filter(filter_name)
 
     def _json(self, value: Any) -> Any:
-        if not isinstance(value, DjangoVariable) or value.lookups is None:
+        is_variable = isinstance(value, DjangoVariable)
+        if isinstance(value, Promise) or (is_variable and value.translate):
+            raise TemplateSyntaxError("a text in `_()` cannot be used: write it as it is")
+        if not is_variable or value.lookups is None:
             return value
         name = value.lookups[0]
         if name not in self._bound:
             self.names.setdefault(name, self.token.lineno or 1)
         return _Path(str(value.var))
+
+
+def _placed(token: Token, reason: str) -> TemplateSyntaxError:
+    error = TemplateSyntaxError(reason)
+    error.token = token  # type: ignore[attr-defined]  # as the parser's own errors have it
+    return error
+
+
+class _Expression(FilterExpression):
+    """A value with its filters, each of which is counted by what it makes."""
+
+    __slots__ = ()
+
+    def resolve(self, context: Any, ignore_failures: bool = False) -> Any:
+        value = context.counted(self.var.resolve(context) if self.is_var else self.var)
+        for function, arguments in self.filters:
+            given = [one.resolve(context) if is_path else one for is_path, one in arguments]
+            value = context.made(function(value, *given))
+        return value
 
 
 class _Path(DjangoVariable):
@@ -152,33 +195,6 @@ def _step(value: Any, step: str) -> Any:
     if isinstance(value, list | tuple) and step.isdecimal() and int(step) < len(value):
         return value[int(step)]
     return None
-
-
-class _Values(Context):
-    """The variables of one rendering, and how much it may still write."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        super().__init__(values, autoescape=False, use_l10n=False)
-        self._room = MAX_OUTPUT
-
-    def take(self, amount: int) -> None:
-        """Count what is written or done; raise when it gets too much."""
-        self._room -= amount
-        if self._room < 0:
-            raise PromptRenderFailed(f"The prompt is longer than {MAX_OUTPUT:,} characters.")
-
-    def __getitem__(self, key: Any) -> Any:
-        if key not in self:  # the parser finds all but `{% for item in item %}`
-            raise PromptRenderFailed(f"The prompt uses “{key}”, which has no value there.")
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.take(1)
-        super().__setitem__(key, value)
-
-    def update(self, other_dict: Any) -> Any:
-        self.take(1)
-        return super().update(other_dict)
 
 
 class _Text(TextNode):

@@ -1,11 +1,15 @@
 """The tags and filters of a prompt: Django's, without what reaches outside or has no bound."""
 
 import json
+import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from django.template import Library, defaultfilters, defaulttags
-from django.template.base import Node, TextNode, Token
+from django.template import Library, TemplateSyntaxError, defaultfilters, defaulttags
+from django.template.base import FilterExpression, Node, TextNode, Token, token_kwargs
+
+from prompts.filling import A_STEP
 
 if TYPE_CHECKING:
     from prompts.templates import PromptParser
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
 LONGEST_SEPARATOR = 20  # characters
 MOST_DECIMALS = 20
 LONGEST_RESULT = 1_000_000  # characters; each of these filters may make a text many times longer
+PROMPT_NAME = re.compile(r"""(["'])([A-Za-z0-9_-]{1,100})\1""")
 
 library = Library()
 
@@ -46,6 +51,41 @@ def assign(parser: "PromptParser", token: Token) -> Node:
         return defaulttags.do_with(parser, token)
 
 
+class Include(Node):
+    """Another prompt's words; it shares the values of this one, or has its own from `with`."""
+
+    def __init__(
+        self, name: str, given: dict[str, FilterExpression], *, is_alone: bool, line: int
+    ) -> None:
+        self.name = name
+        self.given = given
+        self.is_alone = is_alone  # sees what it is given and nothing else
+        self.line = line
+
+    def render(self, context: Any) -> str:
+        given = {name: value.resolve(context) for name, value in self.given.items()}
+        shared = given if self.is_alone else {**context.shared, **given}
+        context.take(A_STEP + len(shared))
+        text: str = context.filling.parts[self.name].text(shared, given.keys(), context.filling)
+        return text
+
+
+@library.tag
+def include(parser: "PromptParser", token: Token) -> Node:
+    """Compile `{% include "prompt" with name=value only %}`."""
+    quoted, *words = token.split_contents()[1:] or [""]
+    named = PROMPT_NAME.fullmatch(quoted)
+    if named is None:
+        raise TemplateSyntaxError("include takes the name of a prompt in quotes")
+    is_alone = words[-1:] == ["only"]
+    if is_alone:
+        words.pop()
+    given = token_kwargs(words[1:], parser) if words[:1] == ["with"] else {}
+    if words and (not given or len(given) < len(words) - 1):
+        raise TemplateSyntaxError("after its name, include takes `with name=value` and `only`")
+    return Include(named[2], given, is_alone=is_alone, line=token.lineno or 1)
+
+
 @library.tag
 def verbatim(parser: "PromptParser", token: Token) -> Node:
     """Compile `{% verbatim %}`, whose content is text, whatever it looks like."""
@@ -69,11 +109,36 @@ def join(values: list[Any], separator: str) -> str:
 
 
 @library.filter
+def bullets(values: list[Any]) -> str:
+    """Return a line for each value, with a dash before it."""
+    return _lines(("- ", value) for value in values)
+
+
+@library.filter
+def numbered(values: list[Any]) -> str:
+    """Return a line for each value, with its number before it."""
+    return _lines((f"{number}. ", value) for number, value in enumerate(values, start=1))
+
+
+@library.filter
 def floatformat(value: Any, decimals: Any = -1) -> str:
     """Return the number rounded, as Django's filter of that name does."""
     if abs(int(str(decimals).rstrip("gu") or 0)) > MOST_DECIMALS:
         raise ValueError(f"floatformat takes at most {MOST_DECIMALS} decimals")
     return str(defaultfilters.floatformat(value, decimals))
+
+
+def _lines(items: Iterable[tuple[str, Any]]) -> str:
+    """Return the items below each other; a value of several lines stays indented as one item."""
+    return _bounded(
+        "\n".join(
+            mark + _as_text(value).replace("\n", "\n" + " " * len(mark)) for mark, value in items
+        )
+    )
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
 
 
 def _bounded(text: str) -> str:
