@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from prompts.experiments.design import design_of
 from prompts.experiments.figures import Figures, figures_of, split_of
-from prompts.models import Experiment
+from prompts.models import Experiment, ExperimentState
 from prompts.statistics.comparison import Arm, Comparison, Finding, compare
 from prompts.statistics.sample_ratio import SampleRatio
 from prompts.statistics.verdict import Verdict, verdict
@@ -75,8 +75,18 @@ class Report(Struct, frozen=True):
 
 def report_of(experiment: Experiment) -> Report:
     """Return what came of a started experiment: as it is now, or as it was when it stopped."""
-    if experiment.results is not None:
-        return msgspec.convert(experiment.results, Report)
+    if experiment.state == ExperimentState.STOPPED:
+        return last_report(experiment) or count(experiment)
+    return count(experiment)
+
+
+def last_report(experiment: Experiment) -> Report | None:
+    """Return what was counted last: a minute ago at most while it runs, or when it stopped."""
+    return msgspec.convert(experiment.results, Report) if experiment.results else None
+
+
+def count(experiment: Experiment) -> Report:
+    """Return what came of a started experiment until now."""
     figures, split = figures_of(experiment), split_of(experiment)
     control = next(arm.name for arm in experiment.arms.all() if arm.is_control)
     design = design_of(experiment)

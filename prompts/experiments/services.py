@@ -89,7 +89,7 @@ def stop(*, experiment: Experiment, reason: str, stopped_by: User | None = None)
     experiment.state = ExperimentState.STOPPED
     experiment.stopped_at = timezone.now()
     experiment.stop_reason = reason.strip()[:300] or "No reason was given."
-    experiment.results = results.stored(results.report_of(experiment))
+    experiment.results = results.stored(results.count(experiment))
     experiment.save(update_fields=["state", "stopped_at", "stop_reason", "results"])
     _log(experiment, stopped_by, f"Stopped: {experiment.stop_reason}")
     return experiment

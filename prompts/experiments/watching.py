@@ -1,6 +1,6 @@
 """The worker's look at running experiments: an arm that certainly harms is stopped."""
 
-from prompts.experiments import services
+from prompts.experiments import results, services
 from prompts.experiments.design import METRICS
 from prompts.experiments.errors import ExperimentNotRunning
 from prompts.experiments.figures import Figures, figures_of
@@ -15,14 +15,18 @@ DOUBT = 0.05  # how often an experiment without harm may be stopped, however lon
 
 
 def watch() -> int:
-    """Stop experiments whose guardrail was crossed; return how many. Several workers may do it."""
-    guarded = Experiment.objects.running().exclude(guardrail_metric="")
-    found = guarded.select_related("prompt").prefetch_related("arms")
-    return sum(_stop_if_harmful(experiment) for experiment in found)
+    """Keep the figures of what runs for lists; stop what crossed its guardrail; count the stops.
+
+    Several workers may do it.
+    """
+    found = Experiment.objects.running().select_related("prompt").prefetch_related("arms")
+    return sum(_look_at(experiment) for experiment in found)
 
 
-def _stop_if_harmful(experiment: Experiment) -> bool:
-    harm = harm_of(experiment)
+def _look_at(experiment: Experiment) -> bool:
+    kept = results.stored(results.count(experiment))
+    Experiment.objects.running().filter(pk=experiment.pk).update(results=kept)
+    harm = harm_of(experiment) if experiment.guardrail_metric else ""
     if not harm:
         return False
     try:

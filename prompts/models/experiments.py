@@ -103,7 +103,7 @@ class Experiment(models.Model):
     started_at = models.DateTimeField(null=True, editable=False)
     stopped_at = models.DateTimeField(null=True, editable=False)
     stop_reason = models.CharField(max_length=300, blank=True, editable=False)
-    # As they were at the stop: usage records may be dropped after some months.
+    # Of a minute ago; of a stopped one as they were then: usage records may be dropped later.
     results = models.JSONField(null=True, editable=False)
 
     objects = ExperimentQuerySet.as_manager()
