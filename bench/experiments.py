@@ -62,7 +62,8 @@ def errors_of_requests(
 
 def votes_of_people(rng: np.random.Generator, units: int, effect: float) -> tuple[Floats, Floats]:
     votes = (rng.random(units) < 0.3).astype(float) * np.ceil(rng.exponential(1.5, units))
-    chance = rng.beta(7.0 * effect, 3.0, units)
+    mean = 0.7 * effect
+    chance = rng.beta(10 * mean, 10 * (1 - mean), units)
     return rng.binomial(votes.astype(int), chance).astype(float), votes
 
 

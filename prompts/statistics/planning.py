@@ -45,8 +45,8 @@ def units_needed(
     None where the baseline says nothing of the metric. `arm_share` is the arm's share of its units
     and control's together; with several arms, `comparisons` is how many Holm goes over.
     (Cohen 1988, "Statistical Power Analysis", on two means; the boundary takes the place of the
-    normal quantile for the interval that may be watched, which errs on the safe side: it may also
-    exclude 0 before.)
+    normal quantile for the interval that may be watched. It is certain only when the relative
+    interval excludes 0, too; where the arm is the dearer one, that takes (1 + smallest)² as many.)
     """
     if not baseline.ratio or not baseline.unit_variance or not smallest:
         return None
@@ -58,7 +58,7 @@ def units_needed(
     watched = tuned.boundary(tuned.tightest_at, comparisons)
     return Needed(
         looked_at_once=_split(each * (once + enough) ** 2, arm_share),
-        watched=_split(each * (watched + enough) ** 2, arm_share),
+        watched=_split(each * ((watched + enough) * (1 + abs(smallest))) ** 2, arm_share),
     )
 
 
