@@ -1,10 +1,12 @@
 """The demo provider, for whoever has no key yet."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from django.db import transaction
 
 from billing import prices
+from billing.pricing import PriceSnapshot
 from llm.models import Deployment, Provider, ProviderKind, Route, RouteDeployment
 from llm.providers.demo import FAULTS, MODELS
 
@@ -29,43 +31,51 @@ PRICES = {
 def seed() -> None:
     """Make the demo provider with its models, faults, prices and routes; safe to run twice."""
     provider, _ = Provider.objects.get_or_create(name=NAME, defaults={"kind": ProviderKind.DEMO})
-    for model in (*MODELS, *READERS, *FAULTS):
-        deployment, is_new = Deployment.objects.get_or_create(
-            provider=provider,
-            model=model,
-            defaults={"context_tokens": 128_000, "max_output_tokens": 4096},
-        )
-        if is_new:
-            _offer(deployment)
+    # Two processes that seed at once take turns.
+    Provider.objects.select_for_update().get(pk=provider.pk)
+    known = set(provider.deployments.values_list("model", flat=True))
+    _offer(provider, [model for model in (*MODELS, *READERS, *FAULTS) if model not in known])
     _make_default(provider)
 
 
-def _offer(deployment: Deployment) -> None:
-    model = deployment.model
-    fault = FAULTS.get(model)
-    description = f"A demo model that {fault}." if fault else READERS.get(model, DESCRIPTION)
-    _route(model, deployment, description)
-    input_usd, output_usd = PRICES.get(model, PRICES[MODELS[0]])
-    prices.set_price(
-        provider=NAME,
-        model=model,
-        input_usd=Decimal(input_usd),
-        output_usd=Decimal(output_usd),
-        source="demo",
+def _offer(provider: Provider, models: list[str]) -> None:
+    """Make models, each with a price and under its own name where that is free."""
+    deployments = Deployment.objects.bulk_create(
+        Deployment(provider=provider, model=model, context_tokens=128_000, max_output_tokens=4096)
+        for model in models
+    )
+    taken = set(Route.objects.filter(alias__in=models).values_list("alias", flat=True))
+    _route({one.model: one for one in deployments if one.model not in taken})
+    prices.set_where_none(
+        provider=NAME, prices={model: _price(model) for model in models}, source="demo"
     )
 
 
 def _make_default(provider: Provider) -> None:
     if not Route.objects.filter(alias=DEFAULT_ALIAS).exists():
-        deployment = provider.deployments.get(model=MODELS[0])
-        _route(DEFAULT_ALIAS, deployment, "What is used when nothing else is chosen.")
+        _route({DEFAULT_ALIAS: provider.deployments.get(model=MODELS[0])})
 
 
-def _route(alias: str, deployment: Deployment, description: str) -> None:
-    # A fault can be asked for by its name, and is not offered to people who choose a model.
-    route, is_new = Route.objects.get_or_create(
-        alias=alias,
-        defaults={"description": description, "is_listed": deployment.model in MODELS},
+def _route(deployments: Mapping[str, Deployment]) -> None:
+    """Let each name lead to its deployment."""
+    routes = Route.objects.bulk_create(
+        # A fault can be asked for by its name, and is not offered to people who choose a model.
+        Route(alias=alias, description=_description(alias), is_listed=deployment.model in MODELS)
+        for alias, deployment in deployments.items()
     )
-    if is_new:
-        RouteDeployment.objects.create(route=route, deployment=deployment)
+    RouteDeployment.objects.bulk_create(
+        RouteDeployment(route=route, deployment=deployments[route.alias]) for route in routes
+    )
+
+
+def _description(alias: str) -> str:
+    if alias == DEFAULT_ALIAS:
+        return "What is used when nothing else is chosen."
+    if fault := FAULTS.get(alias):
+        return f"A demo model that {fault}."
+    return READERS.get(alias, DESCRIPTION)
+
+
+def _price(model: str) -> PriceSnapshot:
+    input_usd, output_usd = PRICES.get(model, PRICES[MODELS[0]])
+    return PriceSnapshot(input_usd=Decimal(input_usd), output_usd=Decimal(output_usd))

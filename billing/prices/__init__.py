@@ -1,5 +1,6 @@
 """Prices: which one is in force, how a new one is set, where the first ones come from."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -23,6 +24,7 @@ __all__ = [
     "price_for",
     "seed_from_catalog",
     "set_price",
+    "set_where_none",
 ]
 
 
@@ -82,15 +84,9 @@ def add(
         raise PriceBegins("Another price of this model begins at that moment.")
     following = known.filter(valid_from__gt=begins).order_by("valid_from").first()
     known.in_force_at(begins).order_by().update(valid_to=begins)
-    added = Price.objects.create(
-        provider=provider,
-        model=model,
-        valid_from=begins,
-        valid_to=following.valid_from if following else None,
-        request_usd=price.request_usd,
-        source=source,
-        **{name: getattr(price, name) for name in RATES},
-    )
+    added = _row(price, provider=provider, model=model, valid_from=begins, source=source)
+    added.valid_to = following.valid_from if following else None
+    added.save(force_insert=True)
     PriceTier.objects.bulk_create(_tier(added, tier) for tier in price.tiers)
     transaction.on_commit(_prices.clear)
     return added
@@ -105,6 +101,34 @@ def seed_from_catalog(provider: str, vendor_id: str | None, model: str) -> Price
         return None
     source = ". ".join((CATALOG, *listed.warnings))[:200]
     return add(provider=provider, model=model, price=listed.price, source=source)
+
+
+@transaction.atomic
+def set_where_none(*, provider: str, prices: Mapping[str, PriceSnapshot], source: str) -> None:
+    """Set prices, without tiers, from now on for those models that never had one."""
+    known = set(
+        Price.objects.filter(provider=provider, model__in=prices).values_list("model", flat=True)
+    )
+    now = timezone.now()
+    Price.objects.bulk_create(
+        _row(price, provider=provider, model=model, valid_from=now, source=source)
+        for model, price in prices.items()
+        if model not in known
+    )
+    transaction.on_commit(_prices.clear)
+
+
+def _row(
+    price: PriceSnapshot, *, provider: str, model: str, valid_from: datetime, source: str
+) -> Price:
+    return Price(
+        provider=provider,
+        model=model,
+        valid_from=valid_from,
+        request_usd=price.request_usd,
+        source=source,
+        **{name: getattr(price, name) for name in RATES},
+    )
 
 
 def _tier(price: Price, tier: Tier) -> PriceTier:
