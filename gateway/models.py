@@ -213,6 +213,8 @@ class Batch(models.Model):
     input_file_id = models.UUIDField(null=True, editable=False)
     output_file_id = models.UUIDField(null=True, editable=False)
     error_file_id = models.UUIDField(null=True, editable=False)
+    # What its lines take, and their results; these twice until they are in files of their own.
+    bytes = models.BigIntegerField(default=0, db_default=0, editable=False)
     counts = models.JSONField(null=True, editable=False)  # at its end: total, completed, failed
     expires_at = models.DateTimeField("expires", null=True, editable=False)
     finalizing_at = models.DateTimeField(null=True, editable=False)

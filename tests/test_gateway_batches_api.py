@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import openai
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import keys
+from accounts.models import ApiKey, User
 from billing import books
 from billing.models import UsageRecord, UsageState
 from gateway.batches.thread import BatchThread
@@ -138,6 +141,84 @@ def test_what_is_not_asked_in_time_is_told(caller: Program) -> None:
     missed = lines_of(caller, done.error_file_id)
     assert len(missed) == 9
     assert {(one["response"], one["error"]["code"]) for one in missed} == {(None, "batch_expired")}
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("key", "invalid_api_key"), ("scope", "scope_missing"), ("room", "storage_full")],
+)
+def test_a_batch_ends_early_when_its_key_or_its_room_is_gone(
+    caller: Program, worker: BatchThread, settings: Settings, what: str, code: str
+) -> None:
+    caller.vendor.script(Answer(), Answer(fault="stall"))
+    key, client = of_same_person(caller)
+    batch = begin(client, *[asked(caller, number) for number in range(20)])
+    eventually(lambda: BatchLine.objects.filter(status_code=200).count() == 1)
+
+    if what == "key":
+        keys.revoke(key)
+    elif what == "scope":
+        keys.change(key, scopes=["chat"])
+    else:
+        settings.MAX_FILES_BYTES = 1
+    done = ended(caller, batch, "failed")
+
+    assert done.errors is not None
+    assert done.errors.data is not None
+    assert [(one.code, one.line) for one in done.errors.data] == [(code, None)]
+    assert len(lines_of(caller, done.output_file_id)) == 1
+    missed = lines_of(caller, done.error_file_id)
+    assert len(missed) == 19
+    assert {one["error"]["code"] for one in missed} == {code}
+    assert len(caller.vendor.requests) < 20
+    assert not UsageRecord.objects.exclude(state=UsageState.SETTLED).exists()
+
+
+def test_a_batch_asks_only_for_models_that_its_key_still_has(
+    caller: Program, worker: BatchThread
+) -> None:
+    gate = Gate()
+    caller.vendor.script(*[Answer(gate=gate)] * 8)
+    key, client = of_same_person(caller)
+    batch = begin(client, *[asked(caller, number) for number in range(20)])
+    eventually(lambda: len(caller.vendor.requests) == 8)
+    keys.change(key, allowed_models="another")
+    for _ in range(2):  # the first look may have begun before
+        wait_for_the_next_look()
+
+    gate.open()
+    done = ended(caller, batch, "completed")
+
+    assert len(lines_of(caller, done.output_file_id)) == 8
+    missed = lines_of(caller, done.error_file_id)
+    assert {one["response"]["body"]["error"]["code"] for one in missed} == {"model_not_found"}
+    assert len(caller.vendor.requests) == 8
+
+
+def wait_for_the_next_look() -> None:
+    """Return when the worker has looked again whether the only batch may go on."""
+    lease = Batch.objects.get().lease_expires_at
+    eventually(lambda: Batch.objects.get().lease_expires_at != lease)
+
+
+def of_same_person(caller: Program) -> tuple[ApiKey, Program]:
+    """Return a new key of the caller, who sees what is made with it, and a program with it."""
+    person = User.objects.get(api_keys__isnull=False)
+    key, secret = keys.create(organization=caller.site.organization, name="Batches", user=person)
+    return key, replace(caller, openai=caller.openai.with_options(api_key=secret))
+
+
+def test_lines_and_results_take_of_the_organizations_room(
+    caller: Program, worker: BatchThread
+) -> None:
+    batch = begin(caller, *[asked(caller, number) for number in range(3)])
+    done = ended(caller, batch, "completed")
+
+    kept = Batch.objects.get()
+    written = len(caller.openai.files.content(str(done.output_file_id)).content)
+    sent = caller.openai.files.retrieve(batch.input_file_id).bytes
+    # Each result is a byte longer in its file, for the end of its line.
+    assert kept.bytes == pytest.approx(sent + written, abs=3 * 2)
 
 
 def test_tags_and_metadata_go_with_a_batch(caller: Program, worker: BatchThread) -> None:

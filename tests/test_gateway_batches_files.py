@@ -19,6 +19,7 @@ from gateway.batches.services import BatchNotReady
 from gateway.batches.wire import BatchRequest, shown
 from gateway.files import services as files
 from gateway.files.forms import Upload
+from gateway.files.services import StorageFull
 from gateway.models import Batch, BatchLine, BatchState, File
 from gateway.paging import Page
 from tests.batch_support import jsonl, line
@@ -219,6 +220,19 @@ def test_staff_see_a_programs_batch(asker: Principal, client: Client) -> None:
 
     assert Batch.objects.get().state == BatchState.CANCELLING
     files.delete(File.objects.get())
+
+
+def test_a_batch_whose_lines_have_no_room_is_not_made(asker: Principal, settings: Settings) -> None:
+    content = jsonl(line(1))
+    settings.MAX_FILES_BYTES = 3 * len(content)
+    make(asker, line(1))  # its file and its lines; so there is room for one more file
+
+    with pytest.raises(StorageFull) as caught:
+        make(asker, line(1))
+
+    assert caught.value.param == "input_file_id"
+    settings.MAX_FILES_BYTES = 5 * len(content)
+    assert make(asker, line(1))
 
 
 def test_an_organization_has_only_so_many_batches_at_once(

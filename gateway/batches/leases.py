@@ -15,6 +15,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from core.database import translate_outage
+from core.errors import AppError
+from gateway.batches import lines
 from gateway.batches.lines import Result
 from gateway.models import ASKING, WRITING, Batch, BatchLine, BatchState
 
@@ -54,7 +56,19 @@ def renew(batch: Batch, holder: UUID) -> bool:
     with translate_outage():
         held = Batch.objects.filter(pk=batch.pk, lease_holder=holder)
         held = held.filter(state=batch.state) if batch.state in WRITING else held.going_on()
-        return bool(held.update(lease_expires_at=_expiry()))
+        return bool(held.update(lease_expires_at=_expiry(), bytes=batch.bytes))
+
+
+def end_early(batch: Batch, holder: UUID, why: AppError) -> None:
+    """Let no further line of a program's batch be asked, and say why; what there is, is written."""
+    now = timezone.now()
+    with translate_outage():
+        held = Batch.objects.of_api().filter(pk=batch.pk, lease_holder=holder, state__in=ASKING)
+        held.update(
+            state=BatchState.FINALIZING,
+            finalizing_at=Coalesce(F("finalizing_at"), now),
+            errors=[lines.problem(None, why)],
+        )
 
 
 def validated(batch: Batch, holder: UUID) -> bool:
@@ -68,7 +82,7 @@ def release(batch: Batch, holder: UUID) -> None:
     """Let another worker take the batch at once; with all lines done, none is to be asked."""
     with translate_outage(), transaction.atomic():
         held = Batch.objects.filter(pk=batch.pk, lease_holder=holder)
-        if not held.update(lease_holder=None, lease_expires_at=None):
+        if not held.update(lease_holder=None, lease_expires_at=None, bytes=batch.bytes):
             return
         if not BatchLine.objects.filter(batch_id=batch.pk, status_code=None).exists():
             asked_all(batch)

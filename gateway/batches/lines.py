@@ -1,7 +1,7 @@
 """The lines of a batch file, in and out, as OpenAI's Batch API has them."""
 
-from collections.abc import Iterator
-from typing import Annotated, BinaryIO, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, BinaryIO, Literal
 
 import msgspec
 from django.conf import settings
@@ -147,12 +147,19 @@ def may_be_cut_off(text: bytes) -> bool:
     return text.startswith(BEGINNING) or BEGINNING.startswith(text)
 
 
-def unasked(custom_id: str, request_id: str) -> bytes:
-    """Return the line of a request for which there was no time."""
+def problem(line: int | None, error: AppError) -> dict[str, Any]:
+    """Return what is wrong with a batch, or with one of its lines, as OpenAI has it."""
+    return {"code": error.code, "message": error.message, "param": error.param, "line": line}
+
+
+def unasked(custom_id: str, request_id: str, problems: Sequence[dict[str, Any]]) -> bytes:
+    """Return the line of a request that was not asked: for what the batch has, or for its time."""
     error = {
         "code": "batch_expired",
         "message": "This request was not asked before the batch's completion window ended.",
     }
+    if problems:
+        error = {name: problems[0][name] for name in error}
     return msgspec.json.encode(
         {
             "id": f"batch_req_{request_id}",

@@ -45,9 +45,9 @@ def _sort(batch: Batch, output: BinaryIO, errors: BinaryIO) -> Counter[str]:
             errors.write(f"{line.result}\n".encode())
         else:
             found["unasked"] += 1
-            if batch.state == BatchState.FINALIZING:  # its time was over
+            if batch.state == BatchState.FINALIZING:  # before all were asked
                 name = f"{batch.run_name}{line.number}"
-                errors.write(lines.unasked(line.custom_id, name) + b"\n")
+                errors.write(lines.unasked(line.custom_id, name, batch.errors) + b"\n")
     return found
 
 
@@ -89,11 +89,13 @@ def _file(batch: Batch, written: BinaryIO, name: str) -> File | None:
 def _end(batch: Batch, holder: UUID, found: Counter[str], files: list[File | None]) -> None:
     held = Batch.objects.filter(pk=batch.pk, lease_holder=holder, state=batch.state)
     output, errors = files
+    batch.bytes = _bytes_left(batch, files) if found else 0
     is_ended = held.update(
         state=_end_state(batch, found),
         finished_at=timezone.now(),
         output_file_id=output.pk if output else None,
         error_file_id=errors.pk if errors else None,
+        bytes=batch.bytes,
         counts={
             "total": found.total(),
             "completed": found["completed"],
@@ -109,4 +111,11 @@ def _end(batch: Batch, holder: UUID, found: Counter[str], files: list[File | Non
 def _end_state(batch: Batch, found: Counter[str]) -> BatchState:
     if batch.state == BatchState.CANCELLING:
         return BatchState.CANCELLED
+    if batch.errors:
+        return BatchState.FAILED
     return BatchState.EXPIRED if found["unasked"] else BatchState.FINISHED
+
+
+def _bytes_left(batch: Batch, files: list[File | None]) -> int:
+    """Return what the lines take with their results, which the files count a second time."""
+    return max(0, batch.bytes - sum(file.bytes for file in files if file))

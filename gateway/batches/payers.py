@@ -1,9 +1,10 @@
 """Who pays for a batch."""
 
-from accounts import keys, named
-from accounts.models import Organization, User
+from accounts import keys, named, rights
+from accounts.models import Organization, Scope, User
 from accounts.principal import Principal
 from core.database import translate_outage
+from gateway.files import services as files
 from gateway.models import Batch
 
 
@@ -17,11 +18,14 @@ def payer(organization: Organization, user: User | None) -> Principal:
 
 
 def payer_of(batch: Batch) -> Principal:
-    """Return who made the batch, with the rights of today; raise `InvalidApiKey`."""
+    """Return who made the batch, with the rights of now; raise what forbids to go on with it."""
     if batch.api_key_id is None:
         return payer(batch.organization, batch.user)
     with translate_outage():
-        return keys.principal_by_id(batch.api_key_id)
+        principal = keys.principal_by_id(batch.api_key_id)
+        rights.check_scope(principal, Scope.BATCHES)
+        files.check_room(0, batch.organization_id, param="input_file_id")
+    return principal
 
 
 def find(slug: str, username: str | None) -> Principal:

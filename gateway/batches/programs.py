@@ -41,6 +41,7 @@ def create(asked: BatchRequest, principal: Principal, tags: Sequence[str]) -> An
                 param="input_file_id",
             )
         _check_count(principal)
+        files.check_room(file.bytes, principal.organization_id, param="input_file_id")
         batch = Batch.objects.create(
             name=file.name[:LONGEST_NAME],
             organization_id=principal.organization_id,
@@ -49,6 +50,7 @@ def create(asked: BatchRequest, principal: Principal, tags: Sequence[str]) -> An
             state=BatchState.VALIDATING,
             endpoint=asked.endpoint,
             input_file_id=file.pk,
+            bytes=file.bytes,
             metadata=asked.metadata or {},
             tags=list(tags),
             expires_at=timezone.now() + WINDOW,

@@ -80,7 +80,9 @@ def remove_old_lines() -> int:
     """Remove the lines of programs' batches whose files are not kept any more; return how many."""
     before = timezone.now() - timedelta(days=settings.FILE_DAYS)
     old = Batch.objects.of_api().exclude(state__in=UNFINISHED).filter(finished_at__lt=before)
-    return BatchLine.objects.filter(batch__in=old).delete()[0]
+    count = BatchLine.objects.filter(batch__in=old).delete()[0]
+    old.exclude(bytes=0).update(bytes=0)
+    return count
 
 
 async def results(batch: Batch) -> AsyncGenerator[bytes, None]:

@@ -19,8 +19,6 @@ logger = structlog.get_logger(__name__)
 
 MOST_ERRORS = 100  # that are told
 
-Error = dict[str, Any]  # as OpenAI has it: code, message, param, line
-
 
 def validate(batch: Batch, holder: UUID) -> bool:
     """Make the lines of the batch; where its file is wrong, end it, and return `False`."""
@@ -35,10 +33,12 @@ def validate(batch: Batch, holder: UUID) -> bool:
                 return _save(batch, holder, opened) if not errors else _fail(batch, holder, errors)
         except FileNotFoundError:
             text = "The file of the batch was deleted before it was read."
-            return _fail(batch, holder, [_error(None, InvalidRequest(text, param="input_file_id"))])
+            return _fail(
+                batch, holder, [lines.problem(None, InvalidRequest(text, param="input_file_id"))]
+            )
 
 
-def errors_of(file: BinaryIO, url: str) -> Sequence[Error]:
+def errors_of(file: BinaryIO, url: str) -> Sequence[dict[str, Any]]:
     """Return what is wrong with a file, each with its line, as far as it is told."""
     checked, errors = Checked(url), []
     count = number = 0
@@ -50,12 +50,14 @@ def errors_of(file: BinaryIO, url: str) -> Sequence[Error]:
             try:
                 checked.look_at(number, text)
             except AppError as error:
-                errors.append(_error(number, error))
+                errors.append(lines.problem(number, error))
                 if len(errors) == MOST_ERRORS:
                     return errors
     except AppError as error:  # nothing after this can be read
-        return [*errors, _error(number + 1 if count <= MOST_LINES else None, error)]
-    return errors if count else [_error(None, InvalidRequest("There is no line in the file."))]
+        return [*errors, lines.problem(number + 1 if count <= MOST_LINES else None, error)]
+    return (
+        errors if count else [lines.problem(None, InvalidRequest("There is no line in the file."))]
+    )
 
 
 @transaction.atomic
@@ -67,13 +69,10 @@ def _save(batch: Batch, holder: UUID, file: BinaryIO) -> bool:
     return is_held
 
 
-def _fail(batch: Batch, holder: UUID, errors: Sequence[Error]) -> bool:
+def _fail(batch: Batch, holder: UUID, errors: Sequence[dict[str, Any]]) -> bool:
     logger.info("gateway.batch_refused", batch=batch.pk, errors=len(errors))
+    batch.bytes = 0
     Batch.objects.filter(pk=batch.pk, lease_holder=holder, state=BatchState.VALIDATING).update(
-        state=BatchState.FAILED, errors=errors, finished_at=timezone.now()
+        state=BatchState.FAILED, errors=errors, bytes=0, finished_at=timezone.now()
     )
     return False
-
-
-def _error(line: int | None, error: AppError) -> Error:
-    return {"code": error.code, "message": error.message, "param": error.param, "line": line}

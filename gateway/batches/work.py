@@ -13,8 +13,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from msgspec import Raw
 
-from accounts.keys import InvalidApiKey
-from core.errors import DependencyDown
+from accounts.principal import Principal
+from core.errors import AppError, DependencyDown
 from core.ids import new_id
 from gateway.batches import asking, leases, outputs, payers, validation
 from gateway.batches.lines import Line, Result
@@ -30,6 +30,12 @@ PAUSE = 1.0  # seconds between two looks for work; a cancelled batch is noticed 
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
+
+
+class _Payer:
+    """Who pays for a batch, with the rights that were last seen."""
+
+    principal: Principal
 
 
 async def work(stop: asyncio.Event) -> None:
@@ -51,14 +57,19 @@ async def work(stop: asyncio.Event) -> None:
 
 async def run(batch: Batch, holder: UUID) -> None:
     """Do what is to be done with the batch, until it is or `holder` is not to go on."""
-    asked = asyncio.create_task(_work_at(batch, holder))
+    payer = _Payer()
+    asked = asyncio.create_task(_work_at(batch, holder, payer))
     held_until = time.monotonic() + settings.LEASE_SECONDS
     try:
         while not asked.done() and time.monotonic() < held_until:
             await asyncio.wait([asked], timeout=min(PAUSE, settings.LEASE_SECONDS / 3))
             try:
+                if not await _may_go_on(batch, holder, payer):
+                    break
                 if not await _in_thread(leases.renew, batch, holder):
-                    break  # cancelled, or somebody else's
+                    # Cancelled, or somebody else's; or the key has ended between the two looks.
+                    await _may_go_on(batch, holder, payer)
+                    break
                 held_until = time.monotonic() + settings.LEASE_SECONDS
             except DependencyDown:
                 continue  # as long as the lease lasts
@@ -92,7 +103,22 @@ async def _release(batch: Batch, holder: UUID) -> None:
         logger.info("gateway.batch_left", batch=batch.pk)
 
 
-async def _work_at(batch: Batch, holder: UUID) -> None:
+async def _may_go_on(batch: Batch, holder: UUID, payer: _Payer) -> bool:
+    """Learn the payer's rights of now; where they are not enough to ask more, end the batch."""
+    if batch.state in WRITING:
+        return True
+    try:
+        payer.principal = await _in_thread(payers.payer_of, batch)
+    except DependencyDown:
+        raise
+    except AppError as error:
+        logger.info("gateway.batch_ended_early", batch=batch.pk, code=error.code)
+        await _when_there(leases.end_early, batch, holder, error)
+        return False
+    return True
+
+
+async def _work_at(batch: Batch, holder: UUID, payer: _Payer) -> None:
     if batch.state in WRITING:
         await _in_thread(outputs.write, batch, holder)
         return
@@ -100,25 +126,23 @@ async def _work_at(batch: Batch, holder: UUID) -> None:
         if not await _in_thread(validation.validate, batch, holder):
             return
         batch.state = BatchState.RUNNING
-    await _ask_all(batch)
+    if await _may_go_on(batch, holder, payer):
+        await _ask_all(batch, payer)
 
 
-async def _ask_all(batch: Batch) -> None:
-    try:
-        payer = await _in_thread(payers.payer_of, batch)
-    except InvalidApiKey:  # just now: the batch rests, as if it had not been claimed
-        return
-
+async def _ask_all(batch: Batch, payer: _Payer) -> None:
     async def ask(row: BatchLine) -> Result:
         body = Raw(row.body.encode())
         line = Line(custom_id=row.custom_id, body=body, url=Endpoint(batch.endpoint))
         call = Call(
-            principal=payer,
+            principal=payer.principal,
             surface=asking.SURFACE,
             request_id=f"{batch.run_name}{row.number}",
             tags=tuple(batch.tags),
         )
         result = await asking.ask(line, call)
+        if batch.input_file_id is not None:  # whose results become files as well
+            batch.bytes += 2 * len(result.text)
         await _when_there(leases.save, row, result)
         return result
 

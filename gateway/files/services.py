@@ -15,7 +15,7 @@ from core.database import translate_outage
 from core.errors import InvalidRequest, NotFound
 from gateway import paging, public_ids
 from gateway.files.forms import Upload
-from gateway.models import File, FilePurpose
+from gateway.models import Batch, File, FilePurpose
 from gateway.paging import FilePage
 
 logger = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ def create(upload: Upload, principal: Principal) -> File:
     """Keep what was uploaded; raise `StorageFull`."""
     with translate_outage():
         size = upload.file.size or 0
-        _check_room(size, principal)
+        check_room(size, principal.organization_id)
         now = timezone.now()
         days = timedelta(days=settings.FILE_DAYS)
         asked = timedelta(seconds=upload.seconds) if upload.seconds else days
@@ -103,12 +103,15 @@ def remove_expired() -> int:
     return total
 
 
-def _check_room(size: int, principal: Principal) -> None:
-    kept = File.objects.filter(organization_id=principal.organization_id)
-    used = kept.aggregate(total=Sum("bytes"))["total"] or 0
+def check_room(size: int, organization_id: int, *, param: str = "file") -> None:
+    """Raise `StorageFull` where an organization has no room for so many bytes more."""
+    used = sum(
+        kind.filter(organization_id=organization_id).aggregate(total=Sum("bytes"))["total"] or 0
+        for kind in (File.objects.all(), Batch.objects.all())
+    )
     if used + size > settings.MAX_FILES_BYTES:
         raise StorageFull(
-            f"Your organization's files have {used} of {settings.MAX_FILES_BYTES} bytes: "
-            "delete some that you need no more.",
-            param="file",
+            f"Your organization's files and batches have {used} of {settings.MAX_FILES_BYTES} "
+            "bytes: delete files that you need no more.",
+            param=param,
         )
