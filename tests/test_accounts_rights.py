@@ -201,7 +201,6 @@ async def test_a_change_of_terms_is_in_force_at_once_here(acme: Organization) ->
     assert (principal.scopes, principal.on_disconnect) == (("chat",), "drain")
 
 
-@pytest.mark.django_db
 def test_code_that_knows_nothing_of_rights_can_still_make_a_key() -> None:
     organization = Organization.objects.create(name="Acme", slug="acme")
 

@@ -138,61 +138,57 @@ def test_what_clears_old_context_is_a_hint(caller: AnthropicProgram) -> None:
     assert plain.headers.get("anthropic-beta") is None
 
 
+USES = [
+    {"type": "tool_use", "id": "call-1", "name": "weather", "input": {"city": "Bern"}},
+    {"type": "tool_use", "id": "call-2", "name": "weather", "input": {}},
+]
+RESULTS = [
+    {
+        "type": "tool_result",
+        "tool_use_id": "call-1",
+        "content": [{"type": "text", "text": "A map."}, {"type": "image", "source": PNG}],
+    },
+    {"type": "tool_result", "tool_use_id": "call-2", "is_error": True, "content": "No city."},
+]
+
+
 def test_the_results_of_tools_in_openais_words(at_openai: AnthropicProgram) -> None:
-    uses = [
-        {"type": "tool_use", "id": "call-1", "name": "weather", "input": {"city": "Bern"}},
-        {"type": "tool_use", "id": "call-2", "name": "weather", "input": {}},
-    ]
-    results = [
-        {
-            "type": "tool_result",
-            "tool_use_id": "call-1",
-            "content": [{"type": "text", "text": "A map."}, {"type": "image", "source": PNG}],
-        },
-        {"type": "tool_result", "tool_use_id": "call-2", "is_error": True, "content": "No city."},
-    ]
+    asked = {"role": "user", "content": [{"type": "text", "text": "So?"}, *RESULTS]}
 
     response = at_openai.post(
-        tools=[{**WEATHER, "cache_control": EPHEMERAL}],
-        tool_choice={"type": "tool", "name": "weather", "disable_parallel_tool_use": True},
-        messages=[
-            *HELLO,
-            {"role": "assistant", "content": uses},
-            {"role": "user", "content": [{"type": "text", "text": "So?"}, *results]},
-        ],
+        tools=[WEATHER], messages=[*HELLO, {"role": "assistant", "content": USES}, asked]
     )
 
     assert response.status_code == 200, response.text
     _, calls, *told = at_openai.sent["messages"]
-    assert [call["function"]["arguments"] for call in calls["tool_calls"]] == [
-        '{"city":"Bern"}',
-        "{}",
-    ]
+    arguments = [call["function"]["arguments"] for call in calls["tool_calls"]]
+    assert arguments == ['{"city":"Bern"}', "{}"]
+    map_told = [{"type": "text", "text": "A map."}]
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     assert told == [
-        {
-            "role": "tool",
-            "tool_call_id": "call-1",
-            "content": [{"type": "text", "text": "A map."}],
-        },
+        {"role": "tool", "tool_call_id": "call-1", "content": map_told},
         {"role": "tool", "tool_call_id": "call-2", "content": "Error: No city."},
-        {
-            "role": "user",
-            "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
-        },
+        {"role": "user", "content": [picture]},
         {"role": "user", "content": "So?"},
     ]
+
+
+def test_the_choice_of_a_tool_in_openais_words(at_openai: AnthropicProgram) -> None:
+    choice = {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}
+
+    response = at_openai.post(
+        tools=[{**WEATHER, "cache_control": EPHEMERAL}], tool_choice=choice, messages=HELLO
+    )
+
+    assert response.status_code == 200, response.text
     assert at_openai.sent["parallel_tool_calls"] is False
     assert at_openai.sent["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
-    assert at_openai.sent["tools"] == [
-        {
-            "type": "function",
-            "function": {
-                "name": "weather",
-                "description": "Tell the weather",
-                "parameters": WEATHER["input_schema"],
-            },
-        }
-    ]
+    function = {
+        "name": "weather",
+        "description": "Tell the weather",
+        "parameters": WEATHER["input_schema"],
+    }
+    assert at_openai.sent["tools"] == [{"type": "function", "function": function}]
 
 
 def test_thoughts_go_back_to_anthropic_as_they_came(at_anthropic: AnthropicProgram) -> None:

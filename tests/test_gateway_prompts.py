@@ -57,10 +57,10 @@ def join(caller: Program, spare: FakeVendor) -> None:
     eventually(lambda: caller.http.get(f"/models/{marker}").is_success)
 
 
-def check(response: httpx2.Response, status: int, code: str, param: str) -> None:
+def refusal(response: httpx2.Response) -> tuple[int, str, str]:
+    """Return the status, the code and the parameter of an error."""
     error = response.json()["error"]
-    assert (response.status_code, error["code"], error["param"]) == (status, code, param)
-    assert UsageRecord.objects.count() == 0
+    return response.status_code, error["code"], error["param"]
 
 
 @pytest.mark.usefixtures("greeting")
@@ -127,17 +127,20 @@ def test_what_a_prompt_and_its_caller_both_bring_is_refused(
 
     response = caller.post(tools=tools, parley={"prompt": {"name": "greeting", "label": "all"}})
 
-    check(response, 400, "invalid_request", "tools")
+    assert refusal(response) == (400, "invalid_request", "tools")
+    assert not UsageRecord.objects.exists()
 
 
 @pytest.mark.usefixtures("greeting")
 def test_somebody_names_the_model(caller: Program) -> None:
     for body in ({}, {"model": "prompt"}):
         asked = {**body, "parley": {"prompt": GREETING}}
-        check(caller.http.post("/chat/completions", json=asked), 400, "invalid_request", "model")
+        response = caller.http.post("/chat/completions", json=asked)
+        assert refusal(response) == (400, "invalid_request", "model")
     without = caller.http.post("/chat/completions", json={"messages": MESSAGES})
 
-    check(without, 400, "invalid_request", "model")
+    assert refusal(without) == (400, "invalid_request", "model")
+    assert not UsageRecord.objects.exists()
 
 
 @pytest.mark.usefixtures("greeting")
@@ -174,9 +177,11 @@ WRONG_PROMPTS: list[tuple[dict[str, Any], int, str, str]] = [
 @pytest.mark.usefixtures("greeting")
 def test_what_is_wrong_with_a_prompt_is_named(caller: Program) -> None:
     for prompt, status, code, param in WRONG_PROMPTS:
-        check(caller.post(parley={"prompt": prompt}), status, code, f"parley.prompt.{param}")
+        response = caller.post(parley={"prompt": prompt})
+        assert refusal(response) == (status, code, f"parley.prompt.{param}")
 
     assert caller.vendor.requests == []
+    assert not UsageRecord.objects.exists()
 
 
 def test_a_prompt_of_another_organization_does_not_exist(caller: Program) -> None:
@@ -188,7 +193,8 @@ def test_a_prompt_of_another_organization_does_not_exist(caller: Program) -> Non
 
     response = caller.post(parley={"prompt": {"name": "greeting"}})
 
-    check(response, 404, "prompt_not_found", "parley.prompt.name")
+    assert refusal(response) == (404, "prompt_not_found", "parley.prompt.name")
+    assert not UsageRecord.objects.exists()
 
 
 def test_tags_and_cache_are_as_in_headers_and_hold_before_them(caller: Program) -> None:
@@ -235,7 +241,8 @@ def test_a_caller_narrows_who_may_answer(caller: Program, spare: FakeVendor) -> 
 def test_nobody_left_is_refused(caller: Program) -> None:
     response = caller.post(parley={"routing": {"only": ["nobody"]}})
 
-    check(response, 400, "invalid_request", "parley.routing")
+    assert refusal(response) == (400, "invalid_request", "parley.routing")
+    assert not UsageRecord.objects.exists()
 
 
 def test_no_fallback_goes_where_the_caller_does_not_want_it(

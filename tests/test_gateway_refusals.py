@@ -25,24 +25,18 @@ def caller(site: Site, vendor: FakeVendor) -> Iterator[Program]:
         yield running
 
 
-def check(
-    response: httpx2.Response, status: int, kind: str, code: str, param: str | None = None
-) -> None:
+def refusal(response: httpx2.Response) -> tuple[int, str, str, str | None]:
+    """Return the status and what OpenAI's clients read of an error: type, code, parameter."""
     error = response.json()["error"]
-    assert (response.status_code, error["type"], error["code"], error["param"]) == (
-        status,
-        kind,
-        code,
-        param,
-    )
     assert error["message"]
-    assert UsageRecord.objects.count() == 0
+    return response.status_code, error["type"], error["code"], error["param"]
 
 
 def test_a_body_that_is_not_json(caller: Program) -> None:
     response = caller.http.post("/chat/completions", content=b"{nonsense")
 
-    check(response, 400, "invalid_request_error", "invalid_request")
+    assert refusal(response) == (400, "invalid_request_error", "invalid_request", None)
+    assert not UsageRecord.objects.exists()
 
 
 def test_a_compressed_body(caller: Program) -> None:
@@ -52,13 +46,13 @@ def test_a_compressed_body(caller: Program) -> None:
         "/chat/completions", content=body, headers={"Content-Encoding": "gzip"}
     )
 
-    check(
-        response,
+    assert refusal(response) == (
         415,
         "invalid_request_error",
         "unsupported_content_encoding",
         "Content-Encoding",
     )
+    assert not UsageRecord.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -82,13 +76,20 @@ def test_json_is_read_whatever_it_is_called(caller: Program, headers: dict[str, 
 def test_a_wrong_type_names_the_field(caller: Program) -> None:
     response = caller.post(messages=[{"role": "user", "content": 5}])
 
-    check(response, 400, "invalid_request_error", "invalid_request", "messages[0].content")
+    assert refusal(response) == (
+        400,
+        "invalid_request_error",
+        "invalid_request",
+        "messages[0].content",
+    )
+    assert not UsageRecord.objects.exists()
 
 
 def test_no_messages(caller: Program) -> None:
     response = caller.post(messages=[])
 
-    check(response, 400, "invalid_request_error", "invalid_request", "messages")
+    assert refusal(response) == (400, "invalid_request_error", "invalid_request", "messages")
+    assert not UsageRecord.objects.exists()
 
 
 def test_an_unknown_model(caller: Program) -> None:
@@ -101,13 +102,15 @@ def test_an_unknown_model(caller: Program) -> None:
 def test_a_body_of_ten_megabytes(caller: Program) -> None:
     response = caller.http.post("/chat/completions", content=b"x" * 10_000_000)
 
-    check(response, 413, "invalid_request_error", "request_too_large")
+    assert refusal(response) == (413, "invalid_request_error", "request_too_large", None)
+    assert not UsageRecord.objects.exists()
 
 
 def test_a_body_without_a_length_is_limited_as_well(caller: Program) -> None:
     response = caller.http.post("/chat/completions", content=(b"x" * 100_000 for _ in range(100)))
 
-    check(response, 413, "invalid_request_error", "request_too_large")
+    assert refusal(response) == (413, "invalid_request_error", "request_too_large", None)
+    assert not UsageRecord.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,8 @@ def test_no_key_or_a_wrong_one(site: Site, header: bytes) -> None:
     for path in ("models", "models/x", "nothing"):
         response = httpx2.get(f"{site.url}/v1/{path}", headers=[(b"Authorization", header)])
 
-        check(response, 401, "authentication_error", "invalid_api_key")
+        assert refusal(response) == (401, "authentication_error", "invalid_api_key", None)
+        assert not UsageRecord.objects.exists()
         assert response.headers["www-authenticate"] == "Bearer"
 
 
@@ -128,8 +132,10 @@ def test_a_revoked_key_stops_working_within_a_second(caller: Program) -> None:
 
     keys.revoke(key)
     time.sleep(1)
+    response = caller.http.get("/models")
 
-    check(caller.http.get("/models"), 401, "authentication_error", "invalid_api_key")
+    assert refusal(response) == (401, "authentication_error", "invalid_api_key", None)
+    assert not UsageRecord.objects.exists()
 
 
 def test_a_budget_without_room(caller: Program) -> None:
@@ -140,7 +146,8 @@ def test_a_budget_without_room(caller: Program) -> None:
 
     response = caller.post()
 
-    check(response, 402, "insufficient_quota", "budget_exceeded")
+    assert refusal(response) == (402, "insufficient_quota", "budget_exceeded", None)
+    assert not UsageRecord.objects.exists()
     error = response.json()["error"]
     assert "Tiny" in error["message"]
     assert {"budget", "room_usd", "resets_at"} <= error.keys()
@@ -164,12 +171,16 @@ def test_the_official_client_does_not_retry_a_budget_without_room(caller: Progra
 def test_a_wrong_method(caller: Program) -> None:
     response = caller.http.get("/chat/completions")
 
-    check(response, 405, "invalid_request_error", "method_not_allowed")
+    assert refusal(response) == (405, "invalid_request_error", "method_not_allowed", None)
+    assert not UsageRecord.objects.exists()
     assert response.headers["allow"] == "GET, POST"  # GET with an `Idempotency-Key`
 
 
 def test_an_address_that_does_not_exist(caller: Program) -> None:
-    check(caller.http.get("/nothing"), 404, "invalid_request_error", "unknown_url")
+    response = caller.http.get("/nothing")
+
+    assert refusal(response) == (404, "invalid_request_error", "unknown_url", None)
+    assert not UsageRecord.objects.exists()
 
 
 def test_the_request_id_comes_back(caller: Program) -> None:

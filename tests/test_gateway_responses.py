@@ -67,7 +67,8 @@ def test_every_field_of_an_answer_has_the_type_that_the_client_expects(caller: P
         model=caller.model, input="Hello", tools=[NOW], reasoning={"effort": "low"}
     )
 
-    type(answer).model_validate_json(answer.model_dump_json(warnings="error"))
+    read_again = type(answer).model_validate_json(answer.model_dump_json(warnings="error"))
+    assert read_again.model_dump() == answer.model_dump()
 
 
 def test_an_answer_is_in_the_books_when_it_arrives(caller: Program) -> None:

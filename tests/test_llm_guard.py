@@ -7,9 +7,14 @@ from llm import guard
 from llm.types import ChatRequest, ImagePart, ImageUrl, Message, TextPart
 
 
-def picture(url: str) -> ChatRequest:
+def place_refused(url: str) -> str | None:
+    """Return where a request with this picture is wrong; None: it may be sent."""
     parts = (TextPart("What is this?"), ImagePart(ImageUrl(url)))
-    return ChatRequest(model="m", messages=(Message("user", parts),))
+    try:
+        guard.check(ChatRequest(model="m", messages=(Message("user", parts),)))
+    except InvalidRequest as error:
+        return error.param
+    return None
 
 
 @pytest.mark.parametrize(
@@ -21,7 +26,7 @@ def picture(url: str) -> ChatRequest:
     ],
 )
 def test_pictures_come_with_the_call_or_from_the_web(url: str) -> None:
-    guard.check(picture(url))
+    assert place_refused(url) is None
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,4 @@ def test_pictures_come_with_the_call_or_from_the_web(url: str) -> None:
     ],
 )
 def test_a_picture_from_elsewhere_is_refused_by_its_place(url: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
-        guard.check(picture(url))
-
-    assert refused.value.param == "messages[0].content[1].image_url.url"
+    assert place_refused(url) == "messages[0].content[1].image_url.url"
