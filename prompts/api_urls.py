@@ -4,7 +4,8 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from prompts.api.feedback import FeedbackViewSet
-from prompts.api.labels import LabelDetail
+from prompts.api.labels import LabelDetail, LabelList, LabelRollback
+from prompts.api.moves import MoveViewSet
 from prompts.api.prompts import PromptViewSet
 from prompts.api.versions import VersionDetail, VersionList
 
@@ -17,5 +18,29 @@ urlpatterns = [
     *router.urls,
     path("prompts/<slug:name>/versions/", VersionList.as_view(), name="versions"),
     path("prompts/<slug:name>/versions/<int:number>/", VersionDetail.as_view(), name="version"),
+    path("prompts/<slug:name>/labels/", LabelList.as_view(), name="labels"),
     path("prompts/<slug:name>/labels/<slug:label>/", LabelDetail.as_view(), name="label"),
+    path(
+        "prompts/<slug:name>/labels/<slug:label>/rollback/",
+        LabelRollback.as_view(),
+        name="label-rollback",
+    ),
+    path(
+        "prompts/<slug:name>/label-moves/",
+        MoveViewSet.as_view({"get": "list"}),
+        name="label-moves",
+    ),
+    path(
+        "prompts/<slug:name>/label-moves/<int:pk>/",
+        MoveViewSet.as_view({"get": "retrieve"}),
+        name="label-move",
+    ),
+    *(
+        path(
+            f"prompts/<slug:name>/label-moves/<int:pk>/{decision}/",
+            MoveViewSet.as_view({"post": decision}),
+            name=f"label-move-{decision}",
+        )
+        for decision in ("confirm", "refuse", "withdraw")
+    ),
 ]

@@ -21,7 +21,7 @@ from gateway.methods import ByClient, ByMethod
 from gateway.routing import http_urlpatterns
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent
-from prompts.models import PromptVersion
+from prompts.models import LabelMove, PromptLabel, PromptVersion
 from prompts.releases import services as releases
 from tests.chat_support import Person
 
@@ -78,9 +78,23 @@ TABLE = {
     "api/prompts/<slug:name>/versions/<int:number>/": Row(
         "prompt", "/api/prompts/hers/versions/1/"
     ),
+    "api/prompts/<slug:name>/labels/": Row("prompt", "/api/prompts/hers/labels/"),
     "api/prompts/<slug:name>/labels/<slug:label>/": Row(
         "prompt", "/api/prompts/hers/labels/production/"
     ),
+    "api/prompts/<slug:name>/labels/<slug:label>/rollback/": Row(
+        "prompt", "/api/prompts/hers/labels/production/rollback/"
+    ),
+    "api/prompts/<slug:name>/label-moves/": Row("prompt", "/api/prompts/hers/label-moves/"),
+    "api/prompts/<slug:name>/label-moves/<int:pk>/": Row(
+        "prompt", "/api/prompts/hers/label-moves/{move}/"
+    ),
+    **{
+        f"api/prompts/<slug:name>/label-moves/<int:pk>/{decision}/": Row(
+            "prompt", f"/api/prompts/hers/label-moves/{{move}}/{decision}/"
+        )
+        for decision in ("confirm", "refuse", "withdraw")
+    },
 }
 # Of the admin: what any staff may open. Everything else needs a permission.
 FREE_FOR_STAFF = {
@@ -112,7 +126,7 @@ class World:
         prompt = services.create_prompt(organization=alice.organization, name="hers")
         content = PromptContent(messages=(MessageTemplate("system", "Be kind."),))
         services.add_version(prompt=prompt, content=content)
-        releases.move_label(prompt=prompt, number=1)
+        self.move = releases.move_label(prompt=prompt, number=1)
         self.before = self.state()
 
     def browser(self, who: str) -> Client:
@@ -130,6 +144,7 @@ class World:
             answer=self.turn.answer,
             key=self.key.pk,
             budget=self.budget.pk,
+            move=self.move.pk,
         )
 
     def state(self) -> object:
@@ -137,7 +152,9 @@ class World:
         key = ApiKey.objects.filter(name=MARK).values().first()
         message = Message.objects.filter(pk=self.turn.answer).values().first()
         talk = Conversation.objects.filter(pk=self.turn.conversation).values().first()
-        return key, message, talk, PromptVersion.objects.count(), Budget.objects.values().get()
+        labels = [*PromptLabel.objects.values(), *LabelMove.objects.values()]
+        prompts = labels, PromptVersion.objects.count()
+        return key, message, talk, prompts, Budget.objects.values().get()
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_every_part_of_a_version_is_compared() -> None:
 
     assert titles(parts) == [
         ("Message 1, system", "unchanged"),
-        ("Variables", "changed"),
+        ("Variable name", "changed"),
         ("Settings", "added"),
         ("Tool look_up", "removed"),
         ("Output schema", "added"),

@@ -17,8 +17,8 @@ def prompt_named(request: Request, named: dict[str, Any]) -> Prompt:
     return get_object_or_404(Prompt.objects.visible_to(principal_of(request)), name=named["name"])
 
 
-def check_staff(request: Request, permission: str) -> None:
-    """Raise `PermissionDenied` unless the caller could do the same in the admin.
+def check_staff(request: Request, permission: str) -> User:
+    """Return who asks; raise `PermissionDenied` unless they could do the same in the admin.
 
     A key writes only where it names the scope `data`: one without scopes is made for calls.
     """
@@ -27,8 +27,4 @@ def check_staff(request: Request, permission: str) -> None:
         raise PermissionDenied(f"This needs the permission `{permission}`, which staff may have.")
     if isinstance(request.auth, Principal) and Scope.DATA not in request.auth.scopes:
         raise PermissionDenied(f"To write with a key, it needs the scope `{Scope.DATA}`.")
-
-
-def person_of(request: Request) -> User | None:
-    """Return who asks, or `None` for a key of the organization itself."""
-    return request.user if isinstance(request.user, User) else None
+    return person

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from core.api import Pages
 from core.errors import InvalidRequest
 from prompts import services
-from prompts.api.rights import check_staff, person_of, prompt_named
+from prompts.api.rights import check_staff, prompt_named
 from prompts.content import PromptContent
 from prompts.models import PromptVersion
 
@@ -86,14 +86,14 @@ class VersionList(ListAPIView[PromptVersion]):
 
     def post(self, request: Request, name: str) -> Response:
         """Append a version; no label points at it yet."""
-        check_staff(request, "prompts.add_promptversion")
+        author = check_staff(request, "prompts.add_promptversion")
         prompt = prompt_named(request, self.kwargs)
         sent = VersionSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         fields = dict(sent.validated_data)
         note = fields.pop("note", "")
         version = services.add_version(
-            prompt=prompt, content=_content(fields), note=note, author=person_of(request)
+            prompt=prompt, content=_content(fields), note=note, author=author
         )
         return Response(VersionSerializer(version).data, status=status.HTTP_201_CREATED)
 

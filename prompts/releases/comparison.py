@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from prompts.content import MessageTemplate, PromptContent, Variable
+from prompts.content import MessageTemplate, PromptContent
 from prompts.releases.diff import Block, compare_texts
 from prompts.releases.runs import Effort
 
@@ -32,7 +32,7 @@ def compare(old: PromptContent, new: PromptContent) -> list[Part]:
     effort = Effort()
     pairs = [
         *_messages(old.messages, new.messages, "Message"),
-        ("Variables", _variables(old.variables), _variables(new.variables)),
+        *_by_name("Variable", _variables(old), _variables(new)),
         ("Settings", _fields(old.settings), _fields(new.settings)),
         *_by_name("Tool", _tools(old), _tools(new)),
         ("Output schema", _json(old.output_schema), _json(new.output_schema)),
@@ -99,12 +99,11 @@ def _tools(content: PromptContent) -> dict[str, str]:
     return {tool.function.name: _json(tool) for tool in content.tools}
 
 
-def _variables(variables: Sequence[Variable]) -> str:
-    """Return the variables as lines, each with what is said of it below its name."""
-    return "\n".join(f"{one.name}\n{_fields(one, ALWAYS_SHOWN, '  ')}" for one in variables)
+def _variables(content: PromptContent) -> dict[str, str]:
+    return {one.name: _fields(one, ALWAYS_SHOWN) for one in content.variables}
 
 
-def _fields(struct: msgspec.Struct, always: Sequence[str] = (), indent: str = "") -> str:
+def _fields(struct: msgspec.Struct, always: Sequence[str] = ()) -> str:
     """Return the fields that are set as lines."""
     defaults = dict(
         zip_longest(
@@ -113,7 +112,7 @@ def _fields(struct: msgspec.Struct, always: Sequence[str] = (), indent: str = ""
     )
     values = ((name, getattr(struct, name)) for name in struct.__struct_fields__ if name != "name")
     return "\n".join(
-        f"{indent}{name.replace('_', ' ')}: {_shown(value)}"
+        f"{name.replace('_', ' ')}: {_shown(value)}"
         for name, value in values
         if name in always or value != defaults[name]
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from prompts.models import (
+    PRODUCTION,
     LabelMove,
     LabelRule,
     MoveState,
@@ -44,7 +45,7 @@ def last_move(prompt: Prompt, name: str) -> LabelMove | None:
 
 
 def label_states(prompt: Prompt) -> list[LabelState]:
-    """Return every label of the prompt, by name, and those that a move is to make."""
+    """Return every label of the prompt, production first, and those that a move is to make."""
     labels = prompt.labels.select_related("version", "moved_by").defer(*HEAVY)
     there = {label.name: label for label in labels}
     moves = prompt.label_moves.open().select_related("version", "proposed_by").defer(*HEAVY)
@@ -54,7 +55,9 @@ def label_states(prompt: Prompt) -> list[LabelState]:
     last = _last_moves(prompt)
     return [
         LabelState(name, there.get(name), last.get(name), opened.get(name), ruled.get(name))
-        for name in sorted(there.keys() | opened.keys())
+        for name in sorted(
+            there.keys() | opened.keys(), key=lambda name: (name != PRODUCTION, name)
+        )
     ]
 
 
