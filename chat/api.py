@@ -59,9 +59,8 @@ class ConversationViewSet(
 ):
     """The caller's own conversations, the last changed first.
 
-    `PATCH` gives one another title. `DELETE` removes it with all of its messages, for good; the
-    usage records of its answers stay, because they are money. A key that writes needs to name the
-    scope `data`.
+    PATCH gives one another title. DELETE removes it with all of its messages, for good; the usage
+    records of its answers stay, because they are money. A key that writes must name the scope data.
     """
 
     queryset = Conversation.objects.none()

@@ -91,7 +91,19 @@ def test_a_browser_looks_around(ada: Person) -> None:
     assert (page.status_code, refused.status_code) == (200, 401)
     assert page["Content-Type"].startswith("text/html")
     assert "Parley: the API" in page.content.decode()
-    assert "<script>" not in page.content.decode()
+
+
+@pytest.mark.parametrize("path", ["keys", "budgets", "conversations", "prompts/hers/versions"])
+def test_pages_to_look_around_have_nothing_that_our_policy_refuses(ada: Person, path: str) -> None:
+    services.create_prompt(organization=ada.organization, name="hers")
+    ada.user.is_staff = ada.user.is_superuser = True
+    ada.user.save()
+
+    page = ada.browser.get(f"/api/{path}/", headers={"Accept": "text/html"}).content.decode()
+
+    assert "css/api" in page
+    for inline in ("<script>", "<style", " style=", " onclick="):
+        assert inline not in page
 
 
 @pytest.mark.parametrize(
