@@ -80,12 +80,17 @@ def _compiled(pattern: str) -> SchemaValidator:
         ) from None
 
 
-def _matches(pattern: str, text: str) -> bool:
-    return len(text) <= LONGEST_TEXT and _compiled(pattern).isinstance_python(text)
+def matches(pattern: str, text: str) -> bool:
+    """Return whether the pattern is found in the text, which is not longer than `LONGEST_TEXT`.
+
+    Raises `InvalidRequest` where the pattern is none.
+    """
+    checker = _compiled(pattern)
+    return len(text) <= LONGEST_TEXT and checker.isinstance_python(text)
 
 
 def _pattern(checker: Any, pattern: str, value: Any, schema: Schema) -> Errors:
-    if isinstance(value, str) and not _matches(pattern, value):
+    if isinstance(value, str) and not matches(pattern, value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
@@ -94,7 +99,7 @@ def _pattern_properties(checker: Any, patterns: Schema, value: Any, schema: Sche
         return
     for pattern, below in patterns.items():
         for name, item in value.items():
-            if _matches(pattern, name):
+            if matches(pattern, name):
                 yield from checker.descend(item, below, path=name, schema_path=pattern)
 
 
@@ -103,7 +108,7 @@ def _additional_properties(checker: Any, below: Any, value: Any, schema: Schema)
         return
     named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for name, item in value.items():
-        if name in named or any(_matches(pattern, name) for pattern in patterns):
+        if name in named or any(matches(pattern, name) for pattern in patterns):
             continue
         if below is False:
             yield ValidationError(f"{name!r} is a property that was not asked for")

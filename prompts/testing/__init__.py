@@ -1,0 +1,1 @@
+"""Tests of prompts: datasets of cases, run over versions and models."""
