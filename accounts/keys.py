@@ -147,12 +147,16 @@ async def authenticate(secret: str, ip: str = "", exact_ip: str = "") -> Princip
 
 
 def principal_of(secret: str, ip: str = "", exact_ip: str = "") -> Principal:
-    """Do what `authenticate` does, for code that is not async."""
-    wrong_keys.check(ip, TOO_MANY)
+    """Do what `authenticate` does, for code that is not async.
+
+    Here a key is looked up in any case, for the query is the least that such a request costs: a
+    good one works from every address, and only a wrong one gets `TooOften`.
+    """
     try:
         with translate_outage():
             principal = _load(_hash(secret))
     except InvalidApiKey:
+        wrong_keys.check(ip, TOO_MANY)
         wrong_keys.count(ip)
         raise
     rights.check_address(principal, exact_ip)
