@@ -40,7 +40,13 @@ class Filling:
                 f"The prompt is longer than {MAX_OUTPUT:,} characters, or takes as much work."
             )
 
+    def finish(self) -> None:
+        """Raise what `{% if %}`, which takes every error for a no, has kept to itself."""
+        self.take(0)
+        self.check_time()
+
     def check_time(self) -> None:
+        """Raise where the rendering takes too long."""
         if clock() > self._deadline:
             raise PromptRenderFailed(f"The prompt takes more than {MAX_SECONDS:g} seconds.")
 
@@ -69,9 +75,11 @@ class Values(Context):
         return self.counted(value)
 
     def __getitem__(self, key: Any) -> Any:
-        if key not in self:  # the parser finds all but `{% for item in item %}`
-            raise PromptRenderFailed(f"The prompt uses “{key}”, which has no value there.")
-        return super().__getitem__(key)
+        for values in reversed(self.dicts):
+            if key in values:
+                return values[key]
+        # The parser finds all but `{% for item in item %}`.
+        raise PromptRenderFailed(f"The prompt uses “{key}”, which has no value there.")
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.take(A_STEP)

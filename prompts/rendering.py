@@ -56,8 +56,11 @@ class CompiledPrompt:
 
     def locale(self, *asked: str) -> str:
         """Return the language it speaks: the nearest to one asked for, the earlier the better."""
-        found = filter(None, (locales.chosen(tag, self.variants) for tag in asked))
-        return next(found, self.content.default_locale)
+        if self.content.locales:
+            for tag in asked:
+                if found := locales.chosen(tag, self.variants):
+                    return found
+        return self.content.default_locale
 
     def render(self, values: Mapping[str, Any], locale: str = "") -> tuple[Message, ...]:
         """Return the messages for `values`; one that turns out blank is left out."""
@@ -68,6 +71,7 @@ class CompiledPrompt:
                 Message(role=message.role, content=message.template.text(given, filling))
                 for message in self.variants[spoken]
             ]
+        filling.finish()
         return tuple(message for message in messages if str(message.content).strip())
 
     def text(self, shared: Mapping[str, Any], given: Set[str], filling: Filling) -> str:

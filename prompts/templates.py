@@ -180,11 +180,10 @@ class _Path(DjangoVariable):
 
     __slots__ = ()
 
-    def _resolve_lookup(self, context: Any) -> Any:
+    def resolve(self, context: Any) -> Any:
         assert self.lookups is not None  # noqa: S101 - the parser makes paths of names only
-        name, *rest = self.lookups
-        current = context[name]
-        for step in rest:
+        current = context[self.lookups[0]]
+        for step in self.lookups[1:]:
             current = _step(current, step)
         return current
 
@@ -204,7 +203,7 @@ class _Text(TextNode):
 
 
 class _Output(VariableNode):
-    def render(self, context: Any) -> str:
+    def render_annotated(self, context: Any) -> str:
         value = self.filter_expression.resolve(context)
         text = "" if value is None else str(value)
         context.take(len(text))
