@@ -19,7 +19,7 @@ from billing import books, demo, ledger
 from billing.entries import Attempt, Entry, Hold, Settle
 from billing.errors import BudgetExceeded
 from billing.models import Budget, BudgetPeriod, UsageRecord
-from tests.billing_support import Tenant, attempt, make_tenant, settlement
+from tests.billing_support import Tenant, attempt, book, make_tenant, settlement
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
