@@ -1,5 +1,5 @@
 """Where staff write prompts, release them and look at what came of it."""
 
-from prompts.admin import label_moves, label_rules, prompts, versions
+from prompts.admin import experiments, label_moves, label_rules, prompts, versions
 
-__all__ = ["label_moves", "label_rules", "prompts", "versions"]
+__all__ = ["experiments", "label_moves", "label_rules", "prompts", "versions"]

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef
 
 from billing.models import UsageRecord
-from prompts.experiments.results_sql import ARMS, RATIOS
-from prompts.models import Experiment, Metric
+from prompts.experiments.results_sql import ARMS, RATIOS, traffic
+from prompts.models import Experiment, Metric, Prompt, Unit
 from prompts.statistics.sample_ratio import Period, SampleRatio, sample_ratio
 from prompts.statistics.sums import Sums
+
+MOST_TRAFFIC = 50_000  # attempts that a forecast looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Figures:
     requests: int
     cache_hits: int
     unpriced: int
+    first_at: datetime | None
     sums: Mapping[Metric, Sums]
 
     @property
@@ -31,23 +35,36 @@ class Figures:
         return self.cache_hits / asked if asked else None
 
 
-NOTHING = Figures(0, 0, 0, 0, dict.fromkeys(RATIOS, Sums.per_unit(0, 0.0, 0.0)))
+NOTHING = Figures(0, 0, 0, 0, None, dict.fromkeys(RATIOS, Sums.per_unit(0, 0.0, 0.0)))
 
 
 def figures_of(experiment: Experiment) -> dict[str, Figures]:
     """Return what has been counted so far, for every arm by its name."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            ARMS,
-            {
-                "experiment": experiment.name,
-                "organization": experiment.prompt.organization_id,
-                "prompt": experiment.prompt.name,
-                "since": experiment.started_at,
-            },
-        )
-        found = {row[0]: _figures(row[1:]) for row in cursor.fetchall()}
+    about = {"experiment": experiment.name, "since": experiment.started_at}
+    found = _counted(ARMS, experiment.prompt, about)
     return {arm.name: found.get(arm.name, NOTHING) for arm in experiment.arms.all()}
+
+
+# Without an experiment, records know people and keys. Of a conversation, and of people whom a
+# caller names itself, they know nothing: each request then counts as one of its own.
+UNIT_OF_A_RECORD = {
+    Unit.USER: "coalesce(user_id::text, request_id)",
+    Unit.CONVERSATION: "request_id",
+    Unit.KEY: "coalesce(api_key_id::text, request_id)",
+}
+
+
+def figures_of_traffic(prompt: Prompt, unit: Unit, since: datetime) -> Figures:
+    """Return what the prompt's calls were like lately, whatever version they had."""
+    about = {"since": since, "most": MOST_TRAFFIC}
+    return _counted(traffic(UNIT_OF_A_RECORD[unit]), prompt, about).get("", NOTHING)
+
+
+def _counted(statement: str, prompt: Prompt, about: Mapping[str, Any]) -> dict[str, Figures]:
+    of_prompt = {"organization": prompt.organization_id, "prompt": prompt.name}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {**of_prompt, **about})
+        return {row[0]: _figures(row[1:]) for row in cursor.fetchall()}
 
 
 def split_of(experiment: Experiment) -> SampleRatio | None:
@@ -80,12 +97,13 @@ def _period(names: list[str], weights: tuple[float, ...], units: dict[str, int])
 
 
 def _figures(row: tuple[Any, ...]) -> Figures:
-    units, requests, cache_hits, unpriced, *sums = row
+    units, requests, cache_hits, unpriced, first_at, *sums = row
     by_metric = zip(RATIOS, zip(*[iter(sums)] * 6, strict=True), strict=True)
     return Figures(
         units=units,
         requests=int(requests),
         cache_hits=int(cache_hits),
         unpriced=int(unpriced),
+        first_at=first_at,
         sums={metric: Sums(*values) for metric, values in by_metric},
     )

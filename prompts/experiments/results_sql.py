@@ -33,9 +33,10 @@ def _sums(numerator: str, denominator: str) -> str:
 # An answer costs what all attempts at it cost. Its tokens and times are those of the attempt that
 # answered: how often a vendor failed before says nothing about the words. An answer that somebody
 # stopped has no duration.
-ARMS = f"""
+_STATEMENT = """
 WITH request AS (
-    SELECT arm, unit, request_id,
+    SELECT {arm} AS arm, {unit} AS unit, request_id,
+        min(started_at) AS started_at,
         bool_or(is_cache_hit) AS is_hit,
         sum(cost_usd) AS cost,
         bool_and(cost_usd IS NOT NULL) AS is_priced,
@@ -45,10 +46,8 @@ WITH request AS (
         max(output_tokens) FILTER (WHERE outcome NOT IN ('failed', 'interrupted')) AS output_tokens,
         max(ttft_ms) FILTER (WHERE outcome NOT IN ('failed', 'interrupted')) AS ttft,
         max(duration_ms) FILTER (WHERE outcome IN ('success', 'partial', 'filtered')) AS duration
-    FROM billing_usagerecord
-    WHERE experiment = %(experiment)s AND organization_id = %(organization)s
-        AND prompt_name = %(prompt)s AND started_at >= %(since)s AND state = 'settled'
-    GROUP BY arm, unit, request_id
+    FROM ({attempts}) AS attempt
+    GROUP BY 1, 2, 3
 ), judgement AS (
     SELECT request_id,
         count(*) FILTER (WHERE kind = 'thumb' AND value = 1) AS ups,
@@ -57,11 +56,11 @@ WITH request AS (
         count(*) FILTER (WHERE kind = 'check') AS checks,
         bool_or(kind = 'regenerated') AS is_regenerated
     FROM prompts_feedback
-    WHERE experiment = %(experiment)s AND organization_id = %(organization)s
-        AND prompt_name = %(prompt)s
+    WHERE {judged}
     GROUP BY request_id
 ), unit AS (
     SELECT arm, unit,
+        min(started_at) AS started_at,
         count(*) FILTER (WHERE NOT is_hit) AS requests,
         count(*) FILTER (WHERE is_hit) AS hits,
         sum(cost) FILTER (WHERE NOT is_hit AND is_answered AND is_priced) AS cost,
@@ -83,7 +82,32 @@ WITH request AS (
     FROM request LEFT JOIN judgement USING (request_id)
     GROUP BY arm, unit
 )
-SELECT arm, count(*), sum(requests), sum(hits), sum(answered) - sum(priced),
-    {", ".join(_sums(*ratio) for ratio in RATIOS.values())}
+SELECT arm, count(*), sum(requests), sum(hits), sum(answered) - sum(priced), min(started_at), {sums}
 FROM unit GROUP BY arm
-"""  # noqa: S608 - the names are our own
+"""
+_OF_PROMPT = "organization_id = %(organization)s AND prompt_name = %(prompt)s"
+_SUMS = ", ".join(_sums(*ratio) for ratio in RATIOS.values())
+
+ARMS = _STATEMENT.format(
+    arm="arm",
+    unit="unit",
+    attempts="SELECT * FROM billing_usagerecord "
+    "WHERE experiment = %(experiment)s AND organization_id = %(organization)s "
+    "AND prompt_name = %(prompt)s AND started_at >= %(since)s AND state = 'settled'",
+    judged="experiment = %(experiment)s AND " + _OF_PROMPT,
+    sums=_SUMS,
+)
+
+
+def traffic(unit: str) -> str:
+    """Return the statement for all calls of a prompt as one arm, the newest so many attempts."""
+    return _STATEMENT.format(
+        arm="''",
+        unit=unit,
+        attempts="SELECT * FROM billing_usagerecord "
+        "WHERE organization_id = %(organization)s AND prompt_name = %(prompt)s "
+        "AND started_at >= %(since)s AND state = 'settled' "
+        "ORDER BY started_at DESC LIMIT %(most)s",
+        judged=_OF_PROMPT,
+        sums=_SUMS,
+    )
