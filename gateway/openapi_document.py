@@ -13,8 +13,6 @@ REFERENCE = "#/components/schemas/"
 PREFIX = "V1"  # of the components' names, so that they are nobody else's
 KEY = "key"  # the security scheme that `accounts.api_schema` describes
 ANTHROPIC_KEY = "anthropicKey"
-# Fields for the layers below, which `gateway.wire` refuses from callers.
-OURS = (("V1Said", "anthropic"), ("V1Tool", "anthropic"))
 REST_ERROR: Json = {
     "type": "object",
     "required": ["error"],
@@ -122,8 +120,6 @@ def _schemas() -> "tuple[dict[Any, Json], Json]":
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE + "{name}")
     described = {found: _written(schema) for found, schema in zip(types, schemas, strict=True)}
     written = {_name(name): _written(schema) for name, schema in components.items()}
-    for name, field in OURS:
-        del written[name]["properties"][field]
     usage = written["V1EncodingUsage"]
     usage["required"] = [one for one in usage["required"] if not one.endswith("_details")]
     return described, written

@@ -3,14 +3,23 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import Meta, Struct
 
 from core.errors import InvalidRequest
 from gateway import extensions
-from gateway.errors import UnknownParameter, UnsupportedParameter
+from gateway.errors import UnsupportedParameter
 from gateway.extensions import Extensions
 from gateway.validation import decode
-from llm.types import ChatRequest, Message, Tool
+from llm.types import (
+    ChatRequest,
+    FunctionDefinition,
+    ImagePart,
+    Message,
+    Role,
+    TextPart,
+    Tool,
+    ToolCall,
+)
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -40,23 +49,45 @@ class StreamOptions(Struct, frozen=True, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None  # padding against observers of the wire; not needed
 
 
-class Said(Message, frozen=True, omit_defaults=True):
-    """A message as clients send it; an earlier answer may have been a refusal."""
+class SentMessage(Struct, frozen=True, kw_only=True):
+    """A message as clients send it. What else an earlier answer has is passed over."""
 
-    refusal: str | None = None
+    role: Role
+    content: str | tuple[TextPart | ImagePart, ...] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None  # an earlier answer may have been one
 
     def as_message(self) -> Message:
         """Return it as the layers below know it: a refusal is what was said."""
-        if self.refusal is None:
-            return self
-        return Message(role=self.role, content=self.content or self.refusal, name=self.name)
+        if self.refusal is not None:
+            return Message(role=self.role, content=self.content or self.refusal, name=self.name)
+        return Message(
+            role=self.role,
+            content=self.content,
+            name=self.name,
+            tool_calls=self.tool_calls,
+            tool_call_id=self.tool_call_id,
+        )
+
+
+class SentTool(Struct, frozen=True):
+    """A function as clients offer it."""
+
+    function: FunctionDefinition
+    type: Literal["function"] = "function"
+
+    def as_tool(self) -> Tool:
+        """Return it as the layers below know it."""
+        return Tool(self.function)
 
 
 class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. `None` (or null) is as good as absent."""
 
     model: Name = ""  # left out: the prompt's
-    messages: tuple[Said, ...] | None = None
+    messages: tuple[SentMessage, ...] | None = None
     parley: Extensions | None = None  # not OpenAI's
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -66,7 +97,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     stop: str | Annotated[tuple[str, ...], Meta(max_length=4)] | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    tools: tuple[Tool, ...] | None = None
+    tools: tuple[SentTool, ...] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     n: Annotated[int, Meta(ge=1, extra_json_schema={"maximum": MOST_ANSWERS})] | None = None
@@ -102,14 +133,14 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the request as the layers below know it: for each answer, if there are several."""
         return ChatRequest(
             model=self.model,
-            messages=tuple(map(Said.as_message, self.messages or ())),
+            messages=tuple(map(SentMessage.as_message, self.messages or ())),
             stream=bool(self.stream),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
             stop=(self.stop,) if isinstance(self.stop, str) else self.stop or (),
             seed=self.seed,
-            tools=self.tools or (),
+            tools=tuple(map(SentTool.as_tool, self.tools or ())),
             tool_choice=self.tool_choice,
             response_format=self.response_format,
             extra=self._extra(),
@@ -150,7 +181,6 @@ def _check(completion: Completion) -> None:
     if completion.stream_options is not None and not completion.stream:
         raise InvalidRequest("`stream_options` needs `stream: true`.", param="stream_options")
     extensions.check(completion.parley, completion.model)
-    _check_own(completion)
     if not completion.messages and not (completion.parley and completion.parley.prompt):
         raise InvalidRequest("`messages` is missing or empty.", param="messages")
     for index, message in enumerate(completion.messages or ()):
@@ -161,16 +191,3 @@ def _check(completion: Completion) -> None:
         if message.content is None and not is_answer:
             param = f"messages[{index}].content"
             raise InvalidRequest(f"`{param}` is missing.", param=param)
-
-
-def _check_own(completion: Completion) -> None:
-    """Refuse fields of ours, which only the layers below may fill.
-
-    What they hold goes to Anthropic as it is: tools that nobody could price, for example.
-    """
-    tools, messages = completion.tools or (), completion.messages or ()
-    places = [f"tools[{at}]" for at, tool in enumerate(tools) if tool.anthropic is not UNSET]
-    places += [f"messages[{at}]" for at, one in enumerate(messages) if one.anthropic is not None]
-    if places:
-        param = f"{places[0]}.anthropic"
-        raise UnknownParameter(f"There is no parameter `{param}`.", param=param)
