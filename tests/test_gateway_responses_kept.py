@@ -137,10 +137,16 @@ def test_a_response_is_there_until_it_is_deleted(caller: Program) -> None:
 
 @pytest.mark.processes
 def test_where_nothing_is_to_be_kept_nothing_is(caller: Program) -> None:
-    made = caller.openai.responses.create(model=caller.model, input="Secret", store=False)
+    organization = caller.site.organization
+    _, secret = keys.create(organization=organization, name="Private", cache_mode="off")
+    private = caller.openai.with_options(api_key=secret)
 
-    with pytest.raises(openai.NotFoundError):
-        caller.openai.responses.retrieve(made.id)
+    for client, store in ((caller.openai, False), (private, True)):
+        made = client.responses.create(model=caller.model, input="Secret", store=store)
+
+        assert made.to_dict()["store"] is False
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(made.id)
 
 
 @pytest.mark.processes

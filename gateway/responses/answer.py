@@ -9,7 +9,6 @@ from msgspec import UNSET, Struct, UnsetType, field
 from billing.pricing import TokenUsage
 from core.errors import AppError
 from gateway.encoding import Settled, settled
-from gateway.responses import kept
 from gateway.responses.logprobs import Logprob
 from gateway.responses.tools import FunctionTool
 from gateway.responses.wire import CreateResponse, PlainText, Reasoning, Text
@@ -102,7 +101,13 @@ class Response(Struct, tag="response", tag_field="object", kw_only=True):
 _encode = msgspec.json.Encoder().encode
 
 
-def begun(asked: CreateResponse, functions: tuple[FunctionTool, ...], started: Started) -> Response:
+def begun(
+    asked: CreateResponse,
+    functions: tuple[FunctionTool, ...],
+    started: Started,
+    *,
+    is_kept: bool,
+) -> Response:
     """Return the response when a model begins to answer."""
     text = asked.text or Text()
     reasoning = asked.reasoning or Reasoning()
@@ -121,7 +126,7 @@ def begun(asked: CreateResponse, functions: tuple[FunctionTool, ...], started: S
         reasoning={"effort": reasoning.effort, "summary": reasoning.summary},
         safety_identifier=asked.safety_identifier,
         service_tier=asked.service_tier,
-        store=asked.store is not False and kept.is_on(),
+        store=is_kept,
         temperature=asked.temperature,
         text=Text(format=text.format or PlainText(), verbosity=text.verbosity),
         tool_choice=asked.tool_choice or "auto",

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from accounts.principal import Principal
 from core.errors import AppError, NotFound, own
 from gateway import extensions, paging
 from gateway.calls import begun, call_of, relay, send_whole
@@ -53,6 +54,7 @@ class Responses(ApiConsumer):
     async def handle(self, body: bytes) -> None:
         asked = wire.parse(body)
         turn = _Turn(
+            owner=self.principal,
             asked=asked,
             functions=tools.functions_of(asked.tools),
             conversation=await earlier.conversation_of(asked, self.principal),
@@ -148,6 +150,7 @@ class ResponseDelete(ApiConsumer):
 class _Turn:
     """What was asked, and all that a model is told."""
 
+    owner: Principal
     asked: CreateResponse
     functions: tuple[FunctionTool, ...]
     conversation: Sequence[Sent]
@@ -156,7 +159,8 @@ class _Turn:
         return conversion.request_of(self.asked, self.functions, self.conversation)
 
     def begun(self, started: Started) -> Response:
-        return answer.begun(self.asked, self.functions, started)
+        is_kept = self.asked.store is not False and kept.is_on(self.owner)
+        return answer.begun(self.asked, self.functions, started, is_kept=is_kept)
 
     def as_kept(self) -> bytes:
         return msgspec.json.encode([sent.item for sent in self.conversation])
@@ -172,7 +176,9 @@ def _id_of(consumer: ApiConsumer) -> str:
 
 def _not_found(consumer: ApiConsumer) -> NotFound:
     id = consumer.scope["url_route"]["kwargs"]["response_id"]
-    return NotFound(f"There is no response `{id}`. {earlier.lifetime()}", param="response_id")
+    return NotFound(
+        f"There is no response `{id}`. {earlier.lifetime(consumer.principal)}", param="response_id"
+    )
 
 
 def _renamed(error: AppError) -> AppError:

@@ -48,7 +48,7 @@ async def conversation_of(asked: CreateResponse, owner: Principal) -> list[Sent]
     sent = list(_sent(asked.input))
     found = await _referred(sent, owner)
     conversation = await _previous(asked.previous_response_id, owner)
-    conversation += _resolved(sent, found)
+    conversation += _resolved(sent, found, owner)
     if sum(len(memoryview(one.item)) for one in conversation) > settings.MAX_BODY_BYTES:
         raise BodyTooLarge(
             f"With what it refers to, the request is larger than {settings.MAX_BODY_BYTES} bytes."
@@ -74,8 +74,8 @@ async def _previous(response_id: str | None, owner: Principal) -> list[Sent]:
         [answered] = await kept.find(owner, "answer", [response_id])
     if told is None or answered is None:
         raise PreviousResponseNotFound(
-            f"There is no response `{response_id}`. {lifetime()} Send the whole conversation in "
-            "`input`.",
+            f"There is no response `{response_id}`. {lifetime(owner)} Send the whole conversation "
+            "in `input`.",
             param="previous_response_id",
         )
     both = (*_items.decode(told), *_answer.decode(answered).output)
@@ -99,7 +99,7 @@ def _response_of(sent: Sent) -> str | None:
     return f"resp_{place[1]}" if place else None
 
 
-def _resolved(sent: Sequence[Sent], found: dict[str, Raw]) -> Iterator[Sent]:
+def _resolved(sent: Sequence[Sent], found: dict[str, Raw], owner: Principal) -> Iterator[Sent]:
     for one in sent:
         head = items.head_of(one)
         id = head.id or ""
@@ -109,16 +109,16 @@ def _resolved(sent: Sequence[Sent], found: dict[str, Raw]) -> Iterator[Sent]:
             yield Sent(found[id], one.at)
         elif not id.startswith(THOUGHT):  # which would be passed over itself
             raise ItemNotFound(
-                f"`{one.at}` refers to `{id}`, which is not kept. {lifetime()} Send the item "
+                f"`{one.at}` refers to `{id}`, which is not kept. {lifetime(owner)} Send the item "
                 "itself; the Vercel AI SDK does so with `providerOptions: {openai: {store: "
                 "false}}`.",
                 param=one.at,
             )
 
 
-def lifetime() -> str:
+def lifetime(owner: Principal) -> str:
     """Return for how long a response is there, for whoever misses one."""
-    if not kept.is_on():
-        return "Parley keeps no responses now."
+    if not kept.is_on(owner):
+        return "Parley keeps no responses of this key now."
     hours = f"{settings.RESPONSE_HOURS:g}"
     return f"Parley keeps a response for {hours} hours after its last use, for its caller alone."

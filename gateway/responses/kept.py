@@ -12,6 +12,7 @@ from typing import Literal
 
 from django.conf import settings
 
+from accounts.models import CacheMode
 from accounts.principal import Principal
 from core import redis
 from core.errors import DependencyDown
@@ -66,9 +67,13 @@ return body
 """
 
 
-def is_on() -> bool:
-    """Return whether responses are kept at all."""
-    return settings.RESPONSE_HOURS > 0 and not redis_line.outage.is_paused
+def is_on(owner: Principal) -> bool:
+    """Return whether the caller's responses are kept; a key that may not write the cache has none.
+
+    Whoever has said so of a key wants none of its answers to be kept.
+    """
+    may_write = owner.cache_mode in (CacheMode.ON, CacheMode.WRITE)
+    return may_write and settings.RESPONSE_HOURS > 0 and not redis_line.outage.is_paused
 
 
 def fits(body: bytes) -> bool:
