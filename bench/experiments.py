@@ -77,7 +77,7 @@ class Scenario:
     arm_share: float = 0.5
     effect: float = 1.0
     units: int = 5000
-    step: int = 50
+    step: int = 100
     returning: bool = False  # all units come early, and their requests over all of the time
 
     def courses(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -228,14 +228,14 @@ SCENARIOS = [
         ("thumbs up per vote", THUMBS, votes_of_people, (1.0, 0.7)),
     )
     for effect in effects
-    for share in (0.5, 0.3, 0.1)
+    for share in (0.5, 0.1)
 ] + [
     Scenario(
         "cost, people who return, 50/50",
         *(COST, cost_of_requests),
         effect=effect,
         units=1000,
-        step=10,
+        step=20,
         returning=True,
     )
     for effect in (1.0, 0.82)

@@ -73,6 +73,15 @@ def test_every_request_failing_in_one_arm_and_none_in_the_other_is_certain() -> 
     assert found.is_good is False
 
 
+def test_many_times_the_errors_of_hardly_any_are_certain() -> None:
+    found = one(ERRORS, share(6, 300), share(90, 300))
+
+    assert found.is_certain
+    assert found.relative is not None
+    assert found.relative.estimate.value == pytest.approx(14)
+    assert 0.5 < found.relative.interval.low < 14 < found.relative.interval.high
+
+
 @pytest.mark.parametrize(
     ("control", "other"),
     [

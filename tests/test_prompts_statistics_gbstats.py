@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,24 @@ def test_the_interval_and_the_p_value_are_theirs(case: dict[str, Any], form: str
 
     interval = confidence.interval(estimate, units)
 
+    # Of the relative difference, this is not the interval that is shown: see the next test.
     assert [interval.low, interval.high] == pytest.approx(case[form]["interval"], rel=1e-8)
     p_value = confidence.p_value(estimate, units)
     assert p_value == pytest.approx(case[form]["p_value"], rel=1e-6, abs=1e-300)
+
+
+@pytest.mark.parametrize("case", named(unequal=False))
+def test_the_relative_interval_is_theirs_seen_as_a_factor(case: dict[str, Any]) -> None:
+    """Theirs is 1 ± h times the ratio, ours the ratio times e to the ± h: h²/2 apart, and a bit."""
+    estimate, confidence, units = estimated(case, "relative")
+    ratio, plain = 1 + estimate.value, confidence.interval(estimate, units)
+    half = (plain.high - plain.low) / 2 / ratio
+
+    interval = confidence.relative_interval(estimate, units)
+
+    apart = ratio * half**2 * math.exp(half) / 2
+    assert interval.low == pytest.approx(plain.low, abs=apart)
+    assert interval.high == pytest.approx(plain.high, abs=apart)
 
 
 @pytest.mark.parametrize("form", FORMS)

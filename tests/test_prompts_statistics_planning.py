@@ -33,7 +33,7 @@ def test_a_smaller_difference_more_arms_and_an_unequal_split_take_more() -> None
     plain, tenth = watched(), watched(arm_share=0.1)
 
     assert watched(smallest=0.05).total == pytest.approx(
-        4 * plain.total * (1.05 / 1.1) ** 2, rel=0.01
+        4 * plain.total * (1 + 1.05**2) / (1 + 1.1**2), rel=0.01
     )
     assert watched(comparisons=4).total > plain.total
     assert watched(power=0.9).total > plain.total

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from prompts.statistics import holm
-from prompts.statistics.comparison import FEWEST_UNITS, Comparison, Finding, State
+from prompts.statistics.comparison import FEWEST_ALIKE, Comparison, Finding, State
 from prompts.statistics.confidence import Confidence
 from prompts.statistics.metrics import COST, ERRORS
 from prompts.statistics.planning import more_units, units_needed
@@ -116,7 +116,7 @@ def in_units(sums: Sums, by: float) -> Sums:
 def is_on_the_edge(control: Sums, other: Sums) -> bool:
     pooled = control + other
     alike = min(control.units, other.units) * min(pooled.evenness_of_x, pooled.evenness_of_y)
-    return alike == pytest.approx(FEWEST_UNITS) or pooled.unit_variance < 1e-9 * pooled.yy
+    return alike == pytest.approx(FEWEST_ALIKE) or pooled.unit_variance < 1e-9 * pooled.yy
 
 
 @sixty

@@ -13,6 +13,7 @@ from prompts.statistics.sums import Sums
 # The intervals rest on the central limit theorem, which needs some units to work: so many of each
 # arm, and as much as so many that weigh alike. Below, no interval is better than a bad one.
 FEWEST_UNITS = 30
+FEWEST_ALIKE = 20
 
 
 class State(StrEnum):
@@ -79,8 +80,8 @@ class Comparison:
 
     @property
     def is_good(self) -> bool | None:
-        """Whether the difference goes the good way; None where there is no such way."""
-        if self.difference is None or self.metric.better is Better.NEITHER:
+        """Whether the difference goes the good way; None where no difference is known."""
+        if self.difference is None:
             return None
         return (self.difference.estimate.value > 0) == (self.metric.better is Better.HIGHER)
 
@@ -115,8 +116,10 @@ def compare_arm(metric: Metric, confidence: Confidence, control: Arm, arm: Arm) 
     relative = differences.relative(ours, theirs)
     return replace(
         comparison,
-        difference=_finding(difference, confidence, units),
-        relative=_finding(relative, confidence, units) if relative else None,
+        difference=Finding(difference, confidence.interval(difference, units)),
+        relative=(
+            Finding(relative, confidence.relative_interval(relative, units)) if relative else None
+        ),
         p_value=confidence.p_value(difference, units),
     )
 
@@ -139,11 +142,7 @@ def state_of(metric: Metric, control: Sums, arm: Sums) -> State:
     evenness = [pooled.evenness_of_x, pooled.evenness_of_y]
     if metric.is_share:
         evenness.append(pooled.remainder.evenness_of_y)
-    return State.READY if fewest * min(evenness) >= FEWEST_UNITS else State.TOO_FEW
-
-
-def _finding(estimate: Estimate, confidence: Confidence, units: int) -> Finding:
-    return Finding(estimate, confidence.interval(estimate, units))
+    return State.READY if fewest * min(evenness) >= FEWEST_ALIKE else State.TOO_FEW
 
 
 def _after_holm(found: Sequence[Comparison], alpha: float) -> list[Comparison]:

@@ -54,6 +54,20 @@ class Confidence:
         reach = self.boundary(units) * math.sqrt(estimate.variance)
         return Interval(estimate.value - reach, estimate.value + reach)
 
+    def relative_interval(self, estimate: Estimate, units: int) -> Interval:
+        """Return the interval around a relative difference: as far by factor to either side.
+
+        The delta method for the logarithm of the ratio (Katz et al. 1978, "Obtaining Confidence
+        Intervals for the Risk Ratio"). Where control's figure is well known, it is the one around
+        the difference itself; where it is not (a few errors), that one would reach below -100%,
+        and hold "no difference" against fifteen times as many errors.
+        """
+        ratio = 1 + estimate.value
+        if ratio <= 0:
+            return self.interval(estimate, units)
+        reach = self.boundary(units) * math.sqrt(estimate.variance) / ratio
+        return Interval(ratio * _exp(-reach) - 1, ratio * _exp(reach) - 1)
+
     def p_value(self, estimate: Estimate, units: int) -> float:
         """Return the smallest alpha at which this sequence, tuned as it is, would exclude 0.
 
@@ -71,3 +85,8 @@ class Confidence:
         """The tuning that makes the interval tightest at `tightest_at` (equation 161)."""
         doubt = -2 * math.log(self.alpha)
         return (doubt + math.log(doubt + 1)) / self.tightest_at
+
+
+def _exp(power: float) -> float:
+    """Return e to the power, and for very large ones what a float holds at least."""
+    return math.exp(min(power, 500.0))

@@ -9,7 +9,6 @@ class Better(StrEnum):
 
     LOWER = "lower"
     HIGHER = "higher"
-    NEITHER = "neither"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +22,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A ratio of two sums over units, as `numerator / denominator` says."""
+    """A ratio of two sums over units, as cost per request is dollars over requests."""
 
     name: str
     label: str
-    numerator: str
-    denominator: str
     better: Better
     words: Words
     is_share: bool = False  # the numerator is a part of the denominator
@@ -38,32 +35,18 @@ class Metric:
 COST = Metric(
     name="cost",
     label="cost",
-    numerator="dollars",
-    denominator="requests",
     better=Better.LOWER,
     words=Words("costs {by}less", "costs {by}more", "it costs more"),
-)
-REQUESTS = Metric(
-    name="requests",
-    label="number of requests",
-    numerator="requests",
-    denominator="units",
-    better=Better.NEITHER,
-    words=Words("gets {by}fewer requests", "gets {by}more requests", "it gets more requests"),
 )
 TOKENS = Metric(
     name="tokens",
     label="tokens",
-    numerator="tokens",
-    denominator="requests",
     better=Better.LOWER,
     words=Words("uses {by}fewer tokens", "uses {by}more tokens", "it uses more tokens"),
 )
 TTFT = Metric(
     name="ttft",
     label="time to the first token",
-    numerator="seconds to the first token",
-    denominator="streamed requests",
     better=Better.LOWER,
     words=Words(
         "begins to answer after {by}less time",
@@ -74,16 +57,12 @@ TTFT = Metric(
 DURATION = Metric(
     name="duration",
     label="duration",
-    numerator="seconds",
-    denominator="requests",
     better=Better.LOWER,
     words=Words("takes {by}less time", "takes {by}more time", "it takes more time"),
 )
 ERRORS = Metric(
     name="errors",
     label="errors",
-    numerator="failed requests",
-    denominator="requests",
     better=Better.LOWER,
     words=Words("fails {by}less often", "fails {by}more often", "it fails more often"),
     is_share=True,
@@ -92,8 +71,6 @@ ERRORS = Metric(
 STOPS = Metric(
     name="stops",
     label="stopped answers",
-    numerator="stopped requests",
-    denominator="requests",
     better=Better.LOWER,
     words=Words(
         "is stopped {by}less often", "is stopped {by}more often", "people stop it more often"
@@ -104,8 +81,6 @@ STOPS = Metric(
 REGENERATIONS = Metric(
     name="regenerations",
     label="answers asked for again",
-    numerator="requests asked again",
-    denominator="requests",
     better=Better.LOWER,
     words=Words(
         "is asked again {by}less often",
@@ -118,8 +93,6 @@ REGENERATIONS = Metric(
 THUMBS = Metric(
     name="thumbs",
     label="thumbs up",
-    numerator="thumbs up",
-    denominator="votes",
     better=Better.HIGHER,
     words=Words("gets {by}fewer thumbs up", "gets {by}more thumbs up", "people like it less"),
     is_share=True,
@@ -127,16 +100,7 @@ THUMBS = Metric(
 CHECKS = Metric(
     name="checks",
     label="checks passed",
-    numerator="checks passed",
-    denominator="checks made",
     better=Better.HIGHER,
     words=Words("passes {by}fewer checks", "passes {by}more checks", "it passes fewer checks"),
     is_share=True,
 )
-METRICS = {
-    metric.name: metric
-    for metric in (
-        *(COST, REQUESTS, TOKENS, TTFT, DURATION),
-        *(ERRORS, STOPS, REGENERATIONS, THUMBS, CHECKS),
-    )
-}

@@ -1,10 +1,11 @@
 """How many units it takes: before the start, and from where it stands."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prompts.statistics import distributions
-from prompts.statistics.comparison import Comparison, Design, Finding, State
+from prompts.statistics.comparison import Comparison, Design, State
 from prompts.statistics.confidence import Confidence
 from prompts.statistics.sums import Sums
 
@@ -45,8 +46,8 @@ def units_needed(
     None where the baseline says nothing of the metric. `arm_share` is the arm's share of its units
     and control's together; with several arms, `comparisons` is how many Holm goes over.
     (Cohen 1988, "Statistical Power Analysis", on two means; the boundary takes the place of the
-    normal quantile for the interval that may be watched. It is certain only when the relative
-    interval excludes 0, too; where the arm is the dearer one, that takes (1 + smallest)² as many.)
+    normal quantile for the interval that may be watched. There the arm is taken to be the one with
+    the larger figures, which vary more, by as much as they are larger.)
     """
     if not baseline.ratio or not baseline.unit_variance or not smallest:
         return None
@@ -56,9 +57,10 @@ def units_needed(
     once = distributions.normal_quantile(1 - alpha / comparisons / 2)
     tuned = Confidence(alpha)
     watched = tuned.boundary(tuned.tightest_at, comparisons)
+    larger = (1 + (1 + abs(smallest)) ** 2) / 2
     return Needed(
         looked_at_once=_split(each * (once + enough) ** 2, arm_share),
-        watched=_split(each * ((watched + enough) * (1 + abs(smallest))) ** 2, arm_share),
+        watched=_split(each * larger * (watched + enough) ** 2, arm_share),
     )
 
 
@@ -78,33 +80,46 @@ def _until_different(comparison: Comparison, design: Design, comparisons: int) -
     """Return the units until both intervals exclude 0."""
     waits = [
         _wait(
-            finding,
-            abs(finding.estimate.value),
+            deviation,
+            room,
             units=comparison.units,
             confidence=design.confidence,
             comparisons=comparisons,
         )
-        for finding in (comparison.difference, comparison.relative)
-        if finding
+        for deviation, room in _distances(comparison)
     ]
     known = [wait for wait in waits if wait is not None]
     return max(known) if known and len(known) == len(waits) else None
 
 
+def _distances(comparison: Comparison) -> Iterator[tuple[float, float]]:
+    """Yield the standard deviation of each finding and how far it is from 0, as it is drawn."""
+    if comparison.difference:
+        estimate = comparison.difference.estimate
+        yield math.sqrt(estimate.variance), abs(estimate.value)
+    if comparison.relative and comparison.relative.estimate.value > -1:
+        estimate = comparison.relative.estimate
+        ratio = 1 + estimate.value
+        yield math.sqrt(estimate.variance) / ratio, abs(math.log(ratio))
+
+
 def _until_alike(comparison: Comparison, design: Design) -> int | None:
     """Return the units until any difference that matters is excluded."""
     finding = comparison.relative
-    if finding is None:
+    if finding is None or finding.estimate.value <= -1:
         return None
-    room = design.smallest(comparison.metric) - abs(finding.estimate.value)
-    return _wait(finding, room, units=comparison.units, confidence=design.confidence)
+    ratio, smallest = 1 + finding.estimate.value, design.smallest(comparison.metric)
+    room = math.log((1 + smallest) / ratio)
+    if smallest < 1:
+        room = min(room, math.log(ratio / (1 - smallest)))
+    deviation = math.sqrt(finding.estimate.variance) / ratio
+    return _wait(deviation, room, units=comparison.units, confidence=design.confidence)
 
 
 def _wait(
-    finding: Finding, room: float, *, units: int, confidence: Confidence, comparisons: int = 1
+    deviation: float, room: float, *, units: int, confidence: Confidence, comparisons: int = 1
 ) -> int | None:
     """Return the units until the interval reaches no farther than `room`."""
-    deviation = math.sqrt(finding.estimate.variance)
     if room <= 0:
         return None
 

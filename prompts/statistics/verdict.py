@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from prompts.statistics.comparison import Comparison, Design, State
-from prompts.statistics.metrics import Better
 from prompts.statistics.planning import more_units
 from prompts.statistics.sample_ratio import SampleRatio
 from prompts.statistics.wording import joined, percent, roughly, two_shares
@@ -20,7 +19,6 @@ class Outcome(StrEnum):
     BETTER = "better"
     MIXED = "mixed"  # better, but a guardrail got worse
     WORSE = "worse"  # by the primary metric or by a guardrail
-    DIFFERENT = "different"  # by a metric of which neither way is good
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +118,6 @@ def is_alike(comparison: Comparison, worth_seeing: float) -> bool:
 
 
 def _outcome(design: Design, primary: Comparison, worse: Sequence[Comparison]) -> Outcome:
-    if primary.is_certain and primary.metric.better is Better.NEITHER:
-        return Outcome.WORSE if worse else Outcome.DIFFERENT
     if primary.is_certain and primary.is_good:
         return Outcome.MIXED if worse else Outcome.BETTER
     if primary.is_certain or worse:
@@ -158,11 +154,11 @@ def change(comparison: Comparison) -> str:
 
 
 def _between(comparison: Comparison) -> str:
-    """Return the interval of a change; nothing can get less by more than 100%."""
+    """Return the interval of a change, without its sign."""
     if comparison.relative is None:
         return ""
     interval = comparison.relative.interval
-    ends = sorted(abs(max(end, -1.0)) for end in (interval.low, interval.high))
+    ends = sorted(map(abs, (interval.low, interval.high)))
     return f" ({percent(ends[0])} to {percent(ends[1])})"
 
 
