@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 from accounts.models import Organization
 from core.cached import Cached
 from llm.types import CacheMode, Message, PromptCache, PromptUsed, Tool
-from prompts import includes, surroundings, versions
+from prompts import includes, locales, surroundings, versions
 from prompts.content import DEFAULT_LOCALE, ModelSettings, OutputSchema, PromptContent
 from prompts.errors import PromptNotFound
 from prompts.models import Prompt, PromptLabel, PromptVersion
@@ -61,17 +61,18 @@ class Labelled:
     ) -> RenderedPrompt:
         """Return the words for `values`, and for what of the context it declares."""
         whole, content = self.whole, self.whole.content
+        asked = locales.canonical(locale)
         offered = {"organization": self.organization, **context}
-        given = surroundings.taken(whole, values, offered, locale)
+        given = surroundings.taken(whole, values, offered, asked)
         return RenderedPrompt(
             name=self.name,
             version=self.number,
-            messages=whole.render(given, locale),
+            messages=whole.render(given, asked),
             settings=content.settings,
             cache=self.cache,
             tools=content.tools,
             output_schema=content.output_schema,
-            locale=whole.locale(locale),
+            locale=whole.locale(asked),
         )
 
 

@@ -5,9 +5,11 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from django.conf.locale import LANG_INFO
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 
+from prompts import locales
 from prompts.rendering import CompiledPrompt
 
 
@@ -23,20 +25,26 @@ def taken(
         if name in offered:
             found[name] = offered[name]
         elif name in KNOWN and variable.type == "text":
-            found[name] = KNOWN[name](locale or prompt.content.default_locale)
+            found[name] = KNOWN[name](locale, prompt.locale(locale))
     return found
 
 
+def _date(day: date, spoken: str) -> str:
+    """Return the day with its weekday as the language writes it, or else in English."""
+    known = (tag.lower() for tag in locales.chain(spoken) if tag.lower() in LANG_INFO)
+    return _written(day, next(known, "en"))
+
+
 @lru_cache(maxsize=256)
-def _written(day: date, locale: str) -> str:
-    """Return the day with its weekday, as the language writes it."""
-    with translation.override(locale):
+def _written(day: date, language: str) -> str:
+    with translation.override(language):
         return f"{date_format(day, 'l')}, {date_format(day, 'DATE_FORMAT')}"
 
 
-KNOWN: dict[str, Callable[[str], str]] = {
-    "today": lambda _: timezone.localdate().isoformat(),
-    "date": lambda locale: _written(timezone.localdate(), locale),
-    "time": lambda _: timezone.localtime().strftime("%H:%M %Z"),
-    "locale": lambda locale: locale,
+# By name: from the language that was asked for, "" for none, and the one the prompt speaks.
+KNOWN: dict[str, Callable[[str, str], str]] = {
+    "today": lambda asked, spoken: timezone.localdate().isoformat(),
+    "date": lambda asked, spoken: _date(timezone.localdate(), spoken),
+    "time": lambda asked, spoken: timezone.localtime().strftime("%H:%M %Z"),
+    "locale": lambda asked, spoken: asked or spoken,
 }

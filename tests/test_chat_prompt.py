@@ -9,8 +9,9 @@ from asgiref.sync import sync_to_async
 import prompts.demo
 from billing.models import UsageRecord
 from chat import generation, services
+from llm.types import FunctionDefinition, Tool
 from prompts import services as prompt_services
-from prompts.content import MessageTemplate, PromptContent
+from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.models import Prompt
 from prompts.releases import services as releases
 from tests.chat_support import Person, ended, question
@@ -66,3 +67,30 @@ async def test_a_published_version_speaks_in_the_next_answer(
         async for record in UsageRecord.objects.order_by("started_at")
     ]
     assert used == [("chat-system", 1), ("chat-system", 2)]
+
+
+async def test_the_prompt_speaks_the_language_of_the_person_and_brings_no_tools(
+    alice: Person, vendor: FakeVendor
+) -> None:
+    def publish_in_german() -> None:
+        prompt = prompt_services.create_prompt(organization=alice.organization, name="chat-system")
+        german = MessageTemplate(role="system", template="Es ist {{ date|truncatewords:1 }}")
+        content = PromptContent(
+            messages=(MessageTemplate(role="system", template="English."),),
+            variables=(Variable(name="date"),),
+            tools=(Tool(function=FunctionDefinition(name="look_up")),),
+            locales={"de": (german,)},
+        )
+        version = prompt_services.add_version(prompt=prompt, content=content)
+        releases.move_label(prompt=prompt, number=version.number)
+
+    await sync_to_async(publish_in_german)()
+    await vendor.aserve()
+    vendor.script(Answer(text="Ja."))
+    turn = await alice.begins(model="test-model")
+
+    await generation.start(turn, locale="de-at")
+    await ended(turn.answer)
+
+    assert system_message(vendor).startswith("Es ist")
+    assert "tools" not in vendor.requests[-1].body

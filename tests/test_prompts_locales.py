@@ -2,8 +2,11 @@
 
 import pytest
 
+from accounts.models import Organization
+from prompts import services, translations
 from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.errors import PromptContentInvalid
+from prompts.releases import services as releases
 from prompts.rendering import compile_content
 
 
@@ -70,3 +73,26 @@ def test_a_wrong_variant_is_told_with_its_language(
     [problem] = caught.value.problems
     assert (problem.place, problem.line) == (place, line)
     assert sentence in problem.sentence
+
+
+@pytest.mark.django_db
+def test_a_page_can_tell_which_languages_are_missing() -> None:
+    organization = Organization.objects.create(name="Acme", slug="acme")
+    contents = {
+        "both": PromptContent(messages=said("Hi"), locales={"de-AT": said("Servus")}),
+        "english": PromptContent(messages=said("Hi")),
+        "german": PromptContent(messages=said("Hallo"), default_locale="de"),
+    }
+    for name, content in contents.items():
+        prompt = services.create_prompt(organization=organization, name=name)
+        services.add_version(prompt=prompt, content=content)
+        releases.move_label(prompt=prompt, number=1)
+
+    found = translations.missing_locales(organization_id=organization.pk)
+
+    assert found == [
+        ("both", 1, ("en", "de-AT"), ("de",)),
+        ("english", 1, ("en",), ("de", "de-AT")),
+        ("german", 1, ("de",), ("en",)),
+    ]
+    assert translations.missing_locales(organization_id=organization.pk, label="staging") == []
