@@ -46,6 +46,7 @@ RULES = [
         "The model's own.",
     ),
     (CALLS, "messages|input", ".*(missing|at least one).*", "`parley.prompt` may give the words."),
+    (CALLS, "model", ".*is missing.*", "`parley.prompt` may name it."),
     (CALLS, "stream_options", ".*", "It needs `stream: true`."),
     (CALLS, r"parley\.prompt.*", ".*", "A label or a version; the variables that the prompt has."),
     (CALLS, r"tools\[\d+\].*", ".*", "The type says what it must have."),
@@ -72,6 +73,7 @@ RULES = [
     ("[A-Z]+ /api/keys/.*", "allowed_.*", ".*", "One a line; it can be used."),
     ("[A-Z]+ /api/keys/.*", "expires_at", ".*wrong format.*", "Schemathesis sends an empty time."),
     ("POST /api/keys/{id}/rotate/", "", ".*revoked.*", "A revoked key gets no new secret."),
+    ("POST /api/feedback/", "value", ".*The value of .* is .*", "The kind says which there are."),
     ("GET /api/usage/summary/", "from|to|group_by|currency", ".*", "So many days, since 1970."),
     ("POST /api/prompts/{name}/render/", "variables", ".*", "Those that the prompt has."),
     (
