@@ -225,7 +225,7 @@ SCENARIOS = [
         ("cost, very skewed", COST, skewed_cost, (1.0, 0.7)),
         ("cost per request", COST, cost_of_requests, (1.0, 0.82)),
         ("errors per request", ERRORS, errors_of_requests, (1.0, 1.6)),
-        ("thumbs up per vote", THUMBS, votes_of_people, (1.0, 0.7)),
+        ("thumbs up per vote", THUMBS, votes_of_people, (1.0, 0.85)),
     )
     for effect in effects
     for share in (0.5, 0.1)
@@ -244,7 +244,7 @@ SCENARIOS = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--experiments", type=int, default=2000)
+    parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     print("| data, split | effect | certain | missed | relative | one-look test | from | after |")
@@ -263,7 +263,8 @@ def _line(job: tuple[Scenario, int, int]) -> str:
     effect = "none" if scenario.effect == 1.0 else f"{scenario.effect - 1:+.0%}"
     shown = (tally.certain, tally.missed, tally.missed_relative, tally.peeked)
     shares = " | ".join(f"{share:.1%}" for share in shown)
-    units = " | ".join(f"{count:,.0f}" for count in (tally.first_units, tally.certain_units))
+    counts = (tally.first_units, tally.certain_units)
+    units = " | ".join("-" if math.isnan(count) else f"{count:,.0f}" for count in counts)
     return f"| {scenario.name} | {effect} | {shares} | {units} |"
 
 
