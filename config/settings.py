@@ -246,6 +246,12 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    # Several have a field of this name.
+    "ENUM_NAME_OVERRIDES": {
+        "ExperimentStateEnum": "prompts.models.ExperimentState",
+        "MetricEnum": "prompts.models.Metric",
+        "MoveStateEnum": "prompts.models.MoveState",
+    },
     # Forms are taken too, from the pages for looking around; programs send JSON.
     "PARSER_WHITELIST": ["rest_framework.parsers.JSONParser"],
     "POSTPROCESSING_HOOKS": [

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from prompts.api.experiments import ExperimentViewSet
 from prompts.api.feedback import FeedbackViewSet
 from prompts.api.labels import LabelDetail, LabelList, LabelRollback
 from prompts.api.moves import MoveViewSet
@@ -11,6 +12,7 @@ from prompts.api.versions import VersionDetail, VersionList
 
 router = SimpleRouter()
 router.register("prompts", PromptViewSet, basename="prompt")
+router.register("experiments", ExperimentViewSet, basename="experiment")
 router.register("feedback", FeedbackViewSet, basename="feedback")
 
 app_name = "prompts-api"

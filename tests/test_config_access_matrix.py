@@ -21,7 +21,9 @@ from gateway.methods import ByClient, ByMethod
 from gateway.routing import http_urlpatterns
 from prompts import services
 from prompts.content import MessageTemplate, PromptContent
-from prompts.models import LabelMove, PromptLabel, PromptVersion
+from prompts.experiments import plans
+from prompts.experiments import services as experiments
+from prompts.models import Experiment, Feedback, LabelMove, PromptLabel, PromptVersion
 from prompts.releases import services as releases
 from tests.chat_support import Person
 
@@ -95,6 +97,16 @@ TABLE = {
         )
         for decision in ("confirm", "refuse", "withdraw")
     },
+    "api/^feedback/$": Row("rest", "/api/feedback/"),
+    "api/^feedback/(?P<pk>[^/.]+)/$": Row("rest object", "/api/feedback/{feedback}/"),
+    "api/^experiments/$": Row("budgets", "/api/experiments/"),
+    "api/^experiments/(?P<pk>[^/.]+)/$": Row("prompt", "/api/experiments/{experiment}/"),
+    **{
+        f"api/^experiments/(?P<pk>[^/.]+)/{action}/$": Row(
+            "prompt", "/api/experiments/{experiment}/" + f"{action}/"
+        )
+        for action in ("start", "stop", "promote")
+    },
 }
 # Of the admin: what any staff may open. Everything else needs a permission.
 FREE_FOR_STAFF = {
@@ -127,6 +139,16 @@ class World:
         content = PromptContent(messages=(MessageTemplate("system", "Be kind."),))
         services.add_version(prompt=prompt, content=content)
         self.move = releases.move_label(prompt=prompt, number=1)
+        plan = plans.read({"name": "hers", "arms": [{"name": "A", "version": 1}]})
+        self.experiment = experiments.create(prompt=prompt, plan=plan)
+        self.feedback = Feedback.objects.create(
+            organization=alice.organization,
+            request_id="hers",
+            kind="thumb",
+            value=1,
+            reason=MARK,
+            user=alice.user,
+        )
         self.before = self.state()
 
     def browser(self, who: str) -> Client:
@@ -144,6 +166,8 @@ class World:
             answer=self.turn.answer,
             key=self.key.pk,
             budget=self.budget.pk,
+            experiment=self.experiment.pk,
+            feedback=self.feedback.pk,
             move=self.move.pk,
         )
 
@@ -153,7 +177,8 @@ class World:
         message = Message.objects.filter(pk=self.turn.answer).values().first()
         talk = Conversation.objects.filter(pk=self.turn.conversation).values().first()
         labels = [*PromptLabel.objects.values(), *LabelMove.objects.values()]
-        prompts = labels, PromptVersion.objects.count()
+        tried = [*Experiment.objects.values(), *Feedback.objects.values()]
+        prompts = labels, PromptVersion.objects.count(), tried
         return key, message, talk, prompts, Budget.objects.values().get()
 
 

@@ -57,7 +57,6 @@ class FeedbackViewSet(mixins.ListModelMixin, mixins.DestroyModelMixin, GenericVi
     permission_classes = [IsAuthenticated]
     pagination_class = NewestFirst
     filterset_class = FeedbackFilter
-    lookup_value_converter = "int"
 
     def get_queryset(self) -> QuerySet[Feedback]:
         return Feedback.objects.visible_to(principal_of(self.request))
