@@ -336,6 +336,6 @@ def test_all_moves_are_listed_for_those_who_may_see_them(
     with django_assert_max_num_queries(13):
         shown = client.get(address).content.decode()
 
-    assert "version 2" in shown
+    assert "2 to 1" in shown
     assert client.get(address, {"state__exact": "proposed"}).status_code == 200
     assert LabelMove.objects.count() == 5

@@ -1,6 +1,6 @@
 """The page that shows two versions of a prompt side by side, with what changed marked."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.contrib.admin import ModelAdmin
@@ -74,9 +74,11 @@ def _shown(part: Part) -> ShownPart:
     )
 
 
-def _side(spans: Iterable[Span], tag: str, word: str) -> SafeString:
+def _side(spans: Sequence[Span], tag: str, word: str) -> SafeString:
+    """Return the lines of one side; the last ends too, or browsers would show no empty one."""
     pieces = (
         format_html(MARKED, tag, UNSEEN, word, span.text) if span.is_changed else span.text
         for span in spans
     )
-    return format_html_join("", "{}", ((piece,) for piece in pieces))
+    ending = "\n" if spans else ""
+    return format_html("{}{}", format_html_join("", "{}", ((piece,) for piece in pieces)), ending)

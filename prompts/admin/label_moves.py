@@ -19,8 +19,8 @@ class LabelMoveAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Moves are shown here; they are made and decided on the page of their prompt."""
 
     list_display = [
-        *("created_at", "prompt_link", "label", "from_version", "to_version", "state"),
-        *("proposed_by", "decided_by", "due_at", "note"),
+        *("created_at", "prompt_link", "label", "versions", "state"),
+        *("proposed_by", "decided_by", "note"),
     ]
     list_display_links = None
     list_select_related = ["prompt", "version", "previous_version", "proposed_by", "decided_by"]
@@ -35,10 +35,7 @@ class LabelMoveAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     def prompt_link(self, move: LabelMove) -> SafeString:
         return format_html('<a href="{}">{}</a>', url_of("change", move.prompt), move.prompt)
 
-    @admin.display(description="From", empty_value="–")
-    def from_version(self, move: LabelMove) -> str | None:
-        return f"version {move.previous_version.number}" if move.previous_version else None
-
-    @admin.display(description="To")
-    def to_version(self, move: LabelMove) -> str:
-        return f"version {move.version.number}"
+    @admin.display(description="Versions")
+    def versions(self, move: LabelMove) -> str:
+        before = f"{move.previous_version.number} to " if move.previous_version else "to "
+        return f"{before}{move.version.number}"

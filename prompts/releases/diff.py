@@ -86,10 +86,9 @@ def _is_blank(words: Sequence[str]) -> bool:
     return text.isspace() and "\n" not in text
 
 
-def _lines(lines: Iterable[str]) -> tuple[Span, ...]:
-    """Return whole lines, with their ends: an empty line is something too."""
-    text = "".join(f"{line}\n" for line in lines)
-    return (Span(text, is_changed=True),) if text else ()
+def _lines(lines: Sequence[str]) -> tuple[Span, ...]:
+    """Return whole lines: one that is empty is something too."""
+    return (Span("\n".join(lines), is_changed=True),) if lines else ()
 
 
 def _folded(blocks: Iterable[Block]) -> Iterator[Block]:
