@@ -13,7 +13,7 @@ run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
 
 test: ## Run every test against real, embedded PostgreSQL and Redis
 	@$(PYTHON) requirements/install.py dev
-	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4
+	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-clients: $(JAVASCRIPT)/node_modules ## Run the basics of the clients that people use against Parley
 	@$(PYTHON) requirements/install.py dev
