@@ -98,11 +98,16 @@ def read(stored: Any) -> tuple[AnyCheck, ...]:
         checks = msgspec.convert(stored, tuple[AnyCheck, ...])
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The checks are wrong: {error}.", param="checks") from None
+    refuse_wrong(checks)
+    return checks
+
+
+def refuse_wrong(checks: Sequence[AnyCheck]) -> None:
+    """Raise `InvalidRequest` where there are too many, or one that no answer could be put to."""
     if len(checks) > MOST_CHECKS:
         raise InvalidRequest(f"A case has at most {MOST_CHECKS} checks.", param="checks")
     for number, check in enumerate(checks, start=1):
         _refuse_what_cannot_be_checked(check, number)
-    return checks
 
 
 def look(check: Exact, answer: str) -> Verdict:
