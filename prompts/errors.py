@@ -48,8 +48,20 @@ class PromptContentInvalid(AppError):
     http_status = 400
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(message or " ".join(problem.sentence for problem in problems))
+        super().__init__(
+            message or " ".join(problem.sentence for problem in problems),
+            details=_by_place(problems),
+        )
         self.problems = tuple(problems)
+
+
+def _by_place(problems: Sequence[Problem]) -> dict[str, str]:
+    """Return the problems for programs: `{"messages[0]:3": "the variable …"}`."""
+    found: dict[str, str] = {}
+    for place, line, text in problems:
+        key = place if line is None else f"{place}:{line}"
+        found[key] = f"{found[key]} {text}" if key in found else text
+    return found
 
 
 class PromptVariablesInvalid(AppError):

@@ -82,6 +82,9 @@ def test_a_prompt_is_rendered(ada: Person) -> None:
         "version": 1,
         "messages": [{"role": "system", "content": "Greet Bo."}],
         "settings": {},
+        "tools": [],
+        "output_schema": None,
+        "locale": "en",
     }
 
 
@@ -204,3 +207,38 @@ def test_a_number_is_no_text_of_a_message(clerk: Person) -> None:
 
     assert response.status_code == 400
     assert "messages" in response.json()["error"]["fields"]
+
+
+ALL_PARTS = {
+    "messages": [{"role": "system", "template": "Hello {{ tone }}"}],
+    "variables": [{"name": "tone", "type": "choice", "options": ["calm", "brisk"]}],
+    "settings": {"model": "fast", "top_p": 0.5, "stop": ["END"], "seed": 1},
+    "tools": [{"function": {"name": "look_up", "parameters": {"type": "object"}}}],
+    "output_schema": {"name": "answer", "schema": {"type": "object"}},
+    "locales": {"de": [{"role": "system", "template": "Hallo {{ tone }}"}]},
+}
+
+
+def test_a_version_has_all_its_parts_over_rest(clerk: Person) -> None:
+    added = send(clerk, "post", "versions/", ALL_PARTS)
+    moved = send(clerk, "put", "labels/all/", {"version": 2})
+    asked = {"label": "all", "variables": {"tone": "calm"}, "locale": "de-AT"}
+    rendered = send(clerk, "post", "render/", asked).json()
+
+    assert (added.status_code, moved.json()["version"]) == (201, 2)
+    assert added.json()["settings"] == ALL_PARTS["settings"]
+    assert added.json()["locales"] == ALL_PARTS["locales"]
+    assert rendered["messages"] == [{"role": "system", "content": "Hallo calm"}]
+    assert rendered["locale"] == "de"
+    assert rendered["tools"][0]["function"]["name"] == "look_up"
+    assert rendered["output_schema"]["schema"] == {"type": "object"}
+
+
+def test_what_is_wrong_with_a_version_is_told_by_place_and_line(clerk: Person) -> None:
+    wrong = {"messages": [{"role": "system", "template": "Hi\n{{ nobody }}"}]}
+
+    error = send(clerk, "post", "versions/", {**wrong, "settings": {"top_p": 2}}).json()["error"]
+
+    assert error["code"] == "prompt_content_invalid"
+    assert error["messages[0]:2"] == "the variable “nobody” is not declared."
+    assert error["settings.top_p"] == "Top-p must be between 0 and 1."

@@ -16,7 +16,8 @@ from accounts.api import principal_of
 from core.api import ByName
 from prompts import services
 from prompts.api.labels import LabelSerializer
-from prompts.api.versions import SettingsSerializer
+from prompts.api.versions import OutputSchemaSerializer, SettingsSerializer, ToolSerializer
+from prompts.content import LONGEST_LOCALE
 from prompts.models import PRODUCTION, Prompt
 
 
@@ -37,6 +38,7 @@ class RenderSerializer(serializers.Serializer[Any]):
         default=PRODUCTION, max_length=50
     )
     variables = serializers.DictField(default=dict)
+    locale = serializers.CharField(default="", allow_blank=True, max_length=LONGEST_LOCALE)
 
 
 class RenderedMessageSerializer(serializers.Serializer[Any]):
@@ -51,6 +53,9 @@ class RenderedSerializer(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     messages = RenderedMessageSerializer(many=True)
     settings = SettingsSerializer()
+    tools = ToolSerializer(many=True)
+    output_schema = OutputSchemaSerializer(allow_null=True)
+    locale = serializers.CharField()
 
 
 class PromptFilter(django_filters.FilterSet):
@@ -84,11 +89,12 @@ class PromptViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         """Return the words of the version that carries the label, filled in."""
         sent = RenderSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
+        principal = principal_of(request)
         rendered = services.render(
-            organization_id=principal_of(request).organization_id,
+            organization_id=principal.organization_id,
             name=name,
-            label=sent.validated_data["label"],
-            variables=sent.validated_data["variables"],
+            context={"user_name": principal.user_name} if principal.user_name else {},
+            **sent.validated_data,
         )
         return Response(
             {
@@ -99,5 +105,8 @@ class PromptViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
                     for message in rendered.messages
                 ],
                 "settings": msgspec.to_builtins(rendered.settings),
+                "tools": msgspec.to_builtins(rendered.tools),
+                "output_schema": msgspec.to_builtins(rendered.output_schema),
+                "locale": rendered.locale,
             }
         )

@@ -42,28 +42,71 @@ class MessageTemplateSerializer(serializers.Serializer[Any]):
 class VariableSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     type = serializers.ChoiceField(
-        choices=["text", "number", "boolean", "list", "json"], default="text"
+        choices=["text", "number", "boolean", "choice", "list", "json"], default="text"
     )
     required = serializers.BooleanField(default=True)  # type: ignore[assignment]  # a field's name
     default = AnyJson(default=None)
+    options = serializers.ListField(child=Words(), required=False, help_text="Of a choice.")
+    may_be_empty = serializers.BooleanField(default=True, help_text="A text or list.")
+    max_length = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        help_text="Characters of a text, items of a list.",
+    )
 
 
 class SettingsSerializer(serializers.Serializer[Any]):
     temperature = serializers.FloatField(required=False)
     max_tokens = serializers.IntegerField(required=False, min_value=1)
+    model = serializers.CharField(required=False, help_text="Where the caller names none.")
+    top_p = serializers.FloatField(required=False)
+    stop = serializers.ListField(child=Words(), required=False)
+    seed = serializers.IntegerField(required=False)
+    reasoning_effort = serializers.CharField(required=False)
+
+
+class FunctionSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    description = serializers.CharField(required=False)
+    parameters = serializers.DictField(required=False, help_text="A JSON schema.")
+    strict = serializers.BooleanField(required=False)
+
+
+class ToolSerializer(serializers.Serializer[Any]):
+    """A function that the model may ask for, as OpenAI's API has it."""
+
+    type = serializers.ChoiceField(choices=["function"], default="function")
+    function = FunctionSerializer()
+
+
+class OutputSchemaSerializer(serializers.Serializer[Any]):
+    """The JSON that an answer must be."""
+
+    name = serializers.CharField()
+    schema = serializers.DictField(help_text="A JSON schema.")
+    strict = serializers.BooleanField(default=True)
 
 
 class VersionSerializer(serializers.ModelSerializer[PromptVersion]):
     messages = MessageTemplateSerializer(many=True)
     variables = VariableSerializer(many=True, required=False)
     settings = SettingsSerializer(required=False)
+    tools = ToolSerializer(many=True, required=False)
+    output_schema = OutputSchemaSerializer(required=False, allow_null=True)
+    locales = serializers.DictField(
+        child=MessageTemplateSerializer(many=True),
+        required=False,
+        help_text="Messages in other languages, by tag.",
+    )
     author: Any = serializers.SlugRelatedField(
         slug_field="username", read_only=True, allow_null=True
     )
 
     class Meta:
         model = PromptVersion
-        fields = ["number", "messages", "variables", "settings", "note", "author", "created_at"]
+        parts = ["messages", "variables", "settings", "tools", "output_schema", "locales"]
+        fields = ["number", *parts, "default_locale", "note", "author", "created_at"]
         read_only_fields = ["number", "created_at"]
 
 
