@@ -9,6 +9,8 @@ from prompts.statistics.comparison import Comparison, Design, State
 from prompts.statistics.confidence import Confidence
 from prompts.statistics.sums import Sums
 
+CONFIDENCE = Confidence()
+MOST_LOGARITHMS = 60.0  # what squares of boundaries stay below
 FARTHEST = 100.0  # times the units of today: beyond, nobody can say
 
 
@@ -29,14 +31,14 @@ class Needed:
     """Units that show the difference with the wanted power."""
 
     looked_at_once: Sizes  # by a test that allows one look, at the end
-    watched: Sizes  # by the interval that allows any; tuned to be tightest at this total
+    watched: Sizes  # by the interval that allows any
 
 
 def units_needed(
     baseline: Sums,
     *,
     smallest: float,
-    alpha: float = 0.05,
+    confidence: Confidence = CONFIDENCE,
     power: float = 0.8,
     arm_share: float = 0.5,
     comparisons: int = 1,
@@ -54,14 +56,24 @@ def units_needed(
     spread = baseline.unit_variance * (1 / arm_share + 1 / (1 - arm_share))
     each = spread / (baseline.ratio * smallest) ** 2
     enough = distributions.normal_quantile(power)
-    once = distributions.normal_quantile(1 - alpha / comparisons / 2)
-    tuned = Confidence(alpha)
-    watched = tuned.boundary(tuned.tightest_at, comparisons)
+    once = distributions.normal_quantile(1 - confidence.alpha / comparisons / 2)
     larger = (1 + (1 + abs(smallest)) ** 2) / 2
     return Needed(
         looked_at_once=_split(each * (once + enough) ** 2, arm_share),
-        watched=_split(each * larger * (watched + enough) ** 2, arm_share),
+        watched=_split(_watched(each * larger, enough, confidence, comparisons), arm_share),
     )
+
+
+def _watched(each: float, enough: float, confidence: Confidence, comparisons: int) -> float:
+    """Return the units from which on the boundary and what the power asks for are enough."""
+
+    def missing(size: float) -> float:
+        """Return how many are missing (a ratio, as a logarithm) at so many units (logarithm)."""
+        reach = confidence.boundary(max(math.exp(size), 2.0), comparisons)
+        return math.log(each) + 2 * math.log(reach + enough) - size
+
+    low = math.log(each)
+    return math.exp(distributions.root(missing, low, low + MOST_LOGARITHMS))
 
 
 def more_units(comparison: Comparison, design: Design, comparisons: int = 1) -> int | None:
