@@ -89,6 +89,7 @@ LEFT_OUT = [
     # The method and not the request is wrong: without a key there is nothing to get.
     ("GET /v1/.*", "MissingHeaderNotRejected", ".*Got 405 .*'Idempotency-Key'.*", "Use POST."),
     (CALLS, "ServerError", ".*not_cached.*", "504 is HTTP's answer to `only_if_cached`."),
+    ("POST /v1/batches", "AcceptedNegativeData", ".*input_file_id.*", "`map_body` names a file."),
     (CALLS, "AcceptedNegativeData", ".*Missing required property: type.*", "It can be one thing."),
 ]
 
