@@ -69,5 +69,8 @@ class PromptContent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return stored
 
     def digest(self) -> str:
-        """Return a hash that is equal for equal content."""
+        """Return a hash that is equal for equal content.
+
+        A version keeps the one of the day it was saved, when content may have had fewer parts.
+        """
         return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
