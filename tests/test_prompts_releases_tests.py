@@ -1,5 +1,6 @@
 """A label can want passed tests of a version before it moves there."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -49,7 +50,7 @@ def guard(prompt: Prompt, name: str = "smoke") -> Dataset:
 
 def run(
     dataset: Dataset,
-    passed: dict[str, list[bool | None]],
+    passed: Mapping[str, Sequence[bool | None]],
     number: int = 2,
     state: RunState = RunState.DONE,
 ) -> DatasetRun:
