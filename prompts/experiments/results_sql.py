@@ -24,7 +24,7 @@ RATIOS: dict[Metric, tuple[str, str]] = {
 def _sums(numerator: str, denominator: str) -> str:
     y, x = f"{numerator}::float8", f"{denominator}::float8"
     return (
-        f"count(*) FILTER (WHERE {denominator} > 0), "
+        "count(*), "
         f"coalesce(sum({y}), 0), coalesce(sum({y} * {y}), 0), "
         f"coalesce(sum({x}), 0), coalesce(sum({x} * {x}), 0), coalesce(sum({x} * {y}), 0)"
     )
