@@ -16,6 +16,7 @@ PACKAGES = ("core", "accounts", "billing", "llm", "prompts", "gateway")
 ELSEWHERE = {
     *("billing.retention", "billing.corrections", "billing.prices", "billing.currency"),
     *("llm.tools.run", "llm.structured"),
+    *("prompts.experiments", "prompts.feedback", "prompts.releases", "prompts.testing"),
 }
 NOT_RAISED = {"PromptExists", "PromptContentInvalid"}  # by calls: they are about saving
 ROW = re.compile(r"\| (\d{3}) \| (`.*?) \| ")
