@@ -42,7 +42,7 @@ def variance_of(arm: Sums, pooled: Sums) -> float:
     arms together, as the test of two proportions does under "no difference". So does an arm with
     less than half of the other's units, if its own is smaller: few units of a skewed metric seldom
     hold one of the large ones, and then understate both the mean and the variance. Without this,
-    one in ten A/A experiments with arms of 90% and 10% raised a false alarm (bench/experiments.py).
+    one in ten A/A experiments with arms of 90% and 10% raised a false alarm.
     """
     own = arm.unit_variance
     if own == 0 or 3 * arm.units < pooled.units:
