@@ -1,24 +1,19 @@
 """A batch file run to its end by one process, or until somebody says stop."""
 
-import asyncio
-import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from accounts.principal import Principal
 from core.errors import AppError
 from gateway.batches import asking, lines
-from gateway.batches.closing import shut_down
 from gateway.batches.lines import Line, Result
 from gateway.batches.progress import Progress
 from gateway.batches.results import Results
 from llm import parallel
 from llm.types import Call
-
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +60,3 @@ class Run:
             line = lines.read(text)
             if line.custom_id not in self.results.done:
                 yield number, line
-
-
-async def until_stopped(work: Coroutine[Any, Any, None]) -> int | None:
-    """Do `work`, and then what a process owes at its end; return the signal that stopped it.
-
-    A second signal changes nothing: what runs is being settled.
-    """
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    stopped_by: list[int] = []
-
-    def stop(number: int) -> None:
-        if not stopped_by:
-            stopped_by.append(number)
-            task.cancel()
-
-    for number in STOPS:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        await asyncio.wait([task])
-        if not (stopped_by and task.cancelled()):
-            task.result()
-    finally:
-        await shut_down()
-    return stopped_by[0] if stopped_by and task.cancelled() else None

@@ -20,7 +20,8 @@ from core.ids import new_id
 from gateway.batches import costs, lines, payers
 from gateway.batches.progress import Progress
 from gateway.batches.results import FileProblem, open_results
-from gateway.batches.run import STOPS, Run, until_stopped
+from gateway.batches.run import Run
+from llm.closing import STOPS, until_stopped
 
 MOST_AT_ONCE = 1000
 
