@@ -19,12 +19,16 @@ def of_stream(started: Started) -> Headers:
 
 
 def of_whole(started: Started, finished: Finished) -> Headers:
-    """Return what is known when an answer has ended.
+    """Return what is known when an answer has ended."""
+    return [*_about(started), *_cost(finished), *_room(room_after(started, finished))]
+
+
+def room_after(started: Started, finished: Finished) -> Decimal | None:
+    """Return what an answer leaves on hard budgets, in US dollars; `None`: as in `Finished`.
 
     What several calls took together has no room of its own: then it is that of the first hold.
     """
-    room_usd = started.room_usd if finished.room_usd is None else finished.room_usd
-    return [*_about(started), *_cost(finished), *_room(room_usd)]
+    return started.room_usd if finished.room_usd is None else finished.room_usd
 
 
 def _about(started: Started) -> Headers:

@@ -11,6 +11,7 @@ from billing.money import exactly
 from billing.pricing import TokenUsage
 from core.errors import AppError
 from gateway import errors
+from gateway.answer_headers import room_after
 from llm.tools.calls import joined
 from llm.types import (
     Delta,
@@ -83,6 +84,7 @@ class Settled(Struct):
     provider: str
     model: str
     cost_usd: str | None  # exactly; None: the model has no price
+    budget_remaining_usd: str | None  # None: no hard budget applies
 
 
 class LastChunk(UsageChunk, tag="chat.completion.chunk"):
@@ -234,13 +236,14 @@ def _with_usage(raw: bytes, usage: TokenUsage) -> bytes | None:
 
 
 def settled(started: Started, finished: Finished) -> Settled:
-    """Return who answered, and at what cost."""
-    cost = finished.cost_usd
+    """Return who answered, at what cost, and what that leaves."""
+    cost, room = finished.cost_usd, room_after(started, finished)
     return Settled(
         usage_id=str(started.usage_id),
         provider=started.provider,
         model=started.model,
         cost_usd=None if cost is None else exactly(cost),
+        budget_remaining_usd=None if room is None else exactly(room),
     )
 
 

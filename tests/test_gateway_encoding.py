@@ -18,6 +18,7 @@ FINISHED = Finished(
     usage=TokenUsage(3, 2, 1, 4, 5),
     is_estimated=False,
     cost_usd=Decimal("0.1"),
+    room_usd=Decimal("4.9"),
 )
 CALLS = (
     Delta(tool_calls=(ToolCallDelta(0, "call_1", "now", ""),)),
@@ -117,6 +118,7 @@ def test_the_last_chunk_tells_what_the_headers_cannot() -> None:
         "provider": "p",
         "model": "m-1",
         "cost_usd": "0.1",
+        "budget_remaining_usd": "4.9",
     }
 
 
