@@ -11,11 +11,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.api import KeysNameTheirScope, principal_of
 from chat import services
-from chat.models import Conversation, Message
-from core.api import Pages
+from chat.models import TITLE_LENGTH, Conversation, Message
+from core.api import Pages, Words
 
 
 class ConversationSerializer(serializers.ModelSerializer[Conversation]):
+    title = Words(max_length=TITLE_LENGTH)
+
     class Meta:
         model = Conversation
         fields = ["id", "title", "model", "active_leaf", "created_at", "updated_at"]

@@ -9,6 +9,7 @@ from django import forms
 from django.db import DataError
 from django_filters.widgets import BooleanWidget
 from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.fields import CharField
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +18,15 @@ from rest_framework.views import APIView, exception_handler
 
 from core.database import AWAY, OUTAGES
 from core.errors import AppError, DependencyDown, InvalidRequest
+
+
+class Words(CharField):
+    """A text; a number is none."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class Pages(CursorPagination):

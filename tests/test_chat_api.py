@@ -104,7 +104,7 @@ def test_a_conversation_gets_another_title_and_keeps_its_place(alice: Person) ->
     assert Conversation.objects.values().get() == {**before, "title": "Talks of peace"}
 
 
-@pytest.mark.parametrize("title", ["", " \n ", "x" * 61, "a\0b", None, ["a"]])
+@pytest.mark.parametrize("title", ["", " \n ", "x" * 61, "a\0b", None, ["a"], 0])
 def test_what_is_no_title_is_refused(alice: Person, title: object) -> None:
     conversation = alice.begin("What is a parley?").conversation
 

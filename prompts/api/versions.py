@@ -10,21 +10,12 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.api import Pages
+from core.api import Pages, Words
 from core.errors import InvalidRequest
 from prompts import services
 from prompts.api.rights import check_staff, prompt_named
 from prompts.content import PromptContent
 from prompts.models import PromptVersion
-
-
-class Words(serializers.CharField):
-    """A text; a number is none."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class AnyJson(serializers.JSONField):
