@@ -106,7 +106,8 @@ class PlanEditor:
         for form in self.arms:
             version = form.fields["version"]
             assert isinstance(version, forms.TypedChoiceField)  # noqa: S101 - as above
-            version.choices = versions
+            # A row that says nothing is no arm.
+            version.choices = [("", "none"), *versions] if form.empty_permitted else versions
         self.ramp = _steps(plan, sent)
         self.problem = ""
 

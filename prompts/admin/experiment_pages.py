@@ -119,6 +119,8 @@ def _kind(compared: Compared) -> str:
 
 
 def _says(compared: Compared) -> str:
+    if compared.relative is None and compared.difference is None:
+        return ""
     if compared.is_certain and compared.is_good is not None:
         return "certainly better" if compared.is_good else "certainly worse"
     return "certain" if compared.is_certain else "not certain"
