@@ -6,52 +6,34 @@ from contextlib import aclosing
 from uuid import UUID
 
 import structlog
-from channels.generic.websocket import AsyncWebsocketConsumer
 
 from accounts.principal import Principal
-from accounts.services import principal_for, signed_in
+from accounts.services import principal_for
+from accounts.sockets import INTERNAL_ERROR, SignedOut, VersionedConsumer, user_on
 from chat import events, generation, services
-from chat.database import in_thread
 from chat.events import Command, Send, Stop, Subscribe
 from chat.models import Conversation, Message
 from chat.reader import follow
 from core import address, language
+from core.database import in_thread
 from core.errors import AppError, DependencyDown, NotFound
 
 logger = structlog.get_logger(__name__)
 
-INTERNAL_ERROR = 1011
-SIGNED_OUT = 4401
-FORBIDDEN = 4403
-NOT_FOUND = 4404
-WRONG_VERSION = 4406
 CHECK_SECONDS = 10.0  # after which it is asked again whether who watches may
-CLOSE_CODES = {401: SIGNED_OUT, 403: FORBIDDEN, 404: NOT_FOUND}
 
 
-class SignedOut(AppError):
-    """Nobody is signed in on this connection, or no longer."""
-
-    code = "signed_out"
-    http_status = 401
-
-
-class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+class ChatConsumer(VersionedConsumer):
     """Shows a conversation as it grows, and takes questions and stops."""
 
     # Content is read from the log, and wake-ups come through `chat.wakes`: one subscription for
-    # all viewers of this process, and a socket that opens also while Redis is away.
-    channel_layer_alias = ""
+    # all viewers of this process.
+    version = events.VERSION
 
     _viewer: asyncio.Task[None] | None = None
 
-    async def connect(self) -> None:
-        """Accept first: a browser is told the code only of a connection that was open."""
-        offered = self.scope["subprotocols"]
-        await self.accept(subprotocol=events.VERSION if events.VERSION in offered else None)
-        if offered and events.VERSION not in offered:
-            await self.close(WRONG_VERSION)
-            return
+    async def opened(self) -> None:
+        """Refuse whoever may not see the conversation."""
         self._conversation: UUID = self.scope["url_route"]["kwargs"]["conversation_id"]
         try:
             await in_thread(self._check_access)
@@ -139,14 +121,11 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
 
     async def _refuse(self, error: AppError) -> None:
         await self._send(events.Error(error.code, error.message))
-        await self.close(CLOSE_CODES.get(error.http_status, INTERNAL_ERROR))
+        await self.close_for(error)
 
     def _check_access(self) -> Principal:
-        """Return who is signed in now: the session may have ended since the last command."""
-        user = signed_in(self.scope["session"].session_key)
-        if user is None:
-            raise SignedOut("You are signed out. Sign in again to go on.")
-        principal = principal_for(user)
+        """Return who is signed in now, if they may see the conversation."""
+        principal = principal_for(user_on(self.scope))
         if not Conversation.objects.visible_to(principal).filter(pk=self._conversation).exists():
             raise NotFound("There is no such conversation.")
         return principal

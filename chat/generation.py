@@ -11,9 +11,9 @@ import structlog
 
 import llm.service
 from chat import context, events, services, wakes
-from chat.database import in_thread
 from chat.models import Message, Status
 from chat.writer import Writer
+from core.database import in_thread
 from core.errors import AppError, DependencyDown
 from llm.types import Call, Delta, Event, Finished, FinishReason, Started
 

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from uuid import UUID
 
 from chat import events, log, markdown, wakes
-from chat.database import in_thread
 from chat.events import Event
 from chat.models import Message
+from core.database import in_thread
 from core.errors import DependencyDown
 
 # Without a wake-up a viewer looks for itself: one may be lost, Redis may be away, and the process

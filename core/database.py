@@ -1,14 +1,19 @@
 """PostgreSQL being away is a state with an answer, not a crash."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
 
 from core.errors import DependencyDown
 
 AWAY = "The database does not answer; try again in a moment."
 OUTAGES = (OperationalError, InterfaceError)  # how Django tells of it
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -21,6 +26,21 @@ def translate_outage() -> Iterator[None]:
         raise DependencyDown(AWAY) from error
     finally:
         _close_stale_connections()
+
+
+async def in_thread(
+    service: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+) -> Result:
+    """Return what `service` returns; PostgreSQL being away is `DependencyDown`.
+
+    Sockets do not wait for each other's queries: each call takes a thread of the pool.
+    """
+
+    def work() -> Result:
+        with translate_outage():
+            return service(*args, **kwargs)
+
+    return await sync_to_async(work, thread_sensitive=False)()
 
 
 def _close_stale_connections() -> None:

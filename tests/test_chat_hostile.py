@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from asgiref.sync import sync_to_async
 
+from accounts import sockets
 from accounts.models import User
 from chat import consumers, generation, markdown, services
 from chat.blocks import Blocks
@@ -133,7 +134,7 @@ class TestSocket:
             await generation.start(following)
 
             assert (await page.event())[:2] == ["error", "signed_out"]
-            assert await page.event() == ["close", consumers.SIGNED_OUT]
+            assert await page.event() == ["close", sockets.SIGNED_OUT]
 
     @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "another"}])
     async def test_an_answer_stops_showing_to_who_may_no_longer_sign_in(
@@ -155,5 +156,5 @@ class TestSocket:
             await User.objects.filter(pk=alice.user.pk).aupdate(**change)
 
             assert (await page.until("error"))[1] == "signed_out"
-            assert await page.event() == ["close", consumers.SIGNED_OUT]
+            assert await page.event() == ["close", sockets.SIGNED_OUT]
         assert (await Message.objects.aget(pk=turn.answer)).is_running
