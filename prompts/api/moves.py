@@ -28,8 +28,12 @@ class MoveSerializer(serializers.ModelSerializer[LabelMove]):
         allow_null=True,
         help_text="Where the label pointed before; of an open move it is not known yet.",
     )
-    proposed_by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
-    decided_by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    proposed_by: Any = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
+    decided_by: Any = serializers.SlugRelatedField(
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = LabelMove

@@ -18,7 +18,7 @@ SHARED = [
     ("foreigner|colleague", "GET /v1/models/{model}", 200, "The names of models are everybody's."),
     ("colleague", "GET /api/prompts/.*", 200, "An organization's prompts are all its people's."),
     ("colleague", "POST /api/prompts/{name}/render/", 200, "The same."),
-    ("colleague", "(POST|PUT) /api/prompts/.*", 403, "For staff, whatever the prompt is."),
+    ("colleague", "(POST|PUT|DELETE) /api/prompts/.*", 403, "For staff, whatever the prompt is."),
     ("foreigner|colleague", "(PATCH|DELETE) /api/budgets/.*", 403, "For staff, whatever the id."),
     (
         "foreigner|colleague",
@@ -76,6 +76,7 @@ RULES = [
     ("POST /api/feedback/", "value", ".*The value of .* is .*", "The kind says which there are."),
     ("GET /api/usage/summary/", "from|to|group_by|currency", ".*", "So many days, since 1970."),
     ("POST /api/prompts/{name}/render/", "variables", ".*", "Those that the prompt has."),
+    ("PUT /api/prompts/{name}/labels/{label}/", "due_at", ".*", "A time to come, and none empty."),
     (
         "POST /api/prompts/{name}/versions/",
         "|variables",

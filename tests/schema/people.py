@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx2
+import msgspec
 from django.contrib.auth.models import Permission
 from django.test import Client
 
@@ -13,11 +14,19 @@ from billing.models import Budget, UsageRecord
 from chat import services
 from config import demo
 from llm.models import SemanticHit
+from prompts import services as prompts
+from prompts.content import ModelSettings
+from prompts.models import Prompt
+from prompts.releases import services as releases
 from tests.batch_support import jsonl, line
 from tests.chat_support import question
 from tests.vendor import FakeVendor
 
 MODEL = "test-model"
+WRITES_PROMPTS = [
+    *("add_promptversion", "change_promptlabel", "delete_promptlabel", "change_labelmove"),
+]
+SPARE_LABELS = ["staging", "canary", "trial"]
 HOW_MANY = 4  # of each, because some requests end what they are about
 
 
@@ -44,7 +53,7 @@ class World:
             "colleague": (_person("colleague", self.organization, Role.MEMBER), self.organization),
         }
         self.people["foreigner"][0].user_permissions.set(
-            Permission.objects.filter(codename__in=["add_promptversion", "change_promptlabel"])
+            Permission.objects.filter(codename__in=WRITES_PROMPTS)
         )
         self.secrets = {
             name: keys.create(
@@ -71,6 +80,7 @@ class World:
             principal=principal_for(self.alice), question=question("Hello", model=MODEL)
         ).conversation
         self.hit = self._hit()
+        self.proposals = self._release()
 
     def credentials(self, part: str) -> list[dict[str, Any]]:
         """Return what each of them sends with a request."""
@@ -86,12 +96,15 @@ class World:
     def known(self) -> dict[str, dict[str, list[Any]]]:
         """Return the ids of what is Alice's, by where they stand in addresses."""
         spare = self.alice.api_keys.filter(name__startswith="spare")
+        others = self.proposals["colleague"]
         return {
             "/api/keys/": {"id": [key.pk for key in spare]},
             "/api/budgets/": {"id": [budget.pk for budget in Budget.objects.all()]},
             "/api/conversations/": {"id": [str(self.conversation)]},
             "/api/prompts/": {"name": ["chat-system"]},
-            "/api/prompts/.*/labels/": {"label": ["production", "staging"]},
+            "/api/prompts/.*/labels/": {"label": ["production", *SPARE_LABELS]},
+            "/api/prompts/.*/label-moves/": {"id": [*self.proposals["alice"], *others]},
+            "/api/prompts/.*/label-moves/.*/(confirm|refuse)/": {"id": others},
             "/api/prompts/.*/versions/.": {"number": [1]},
             "/v1/models/": {"model": [MODEL]},
             "/v1/files/": {"file_id": self.files},
@@ -109,6 +122,7 @@ class World:
             "/api/budgets/": budget,
             "/api/budgets/{id}/": budget,
             "/api/cache/wrong-hit/": {"usage_id": str(self.hit.usage_id)},
+            "/api/prompts/{name}/labels/{label}/": {"version": 1},
             "/api/prompts/{name}/render/": {
                 "label": "production",
                 "variables": {"user_name": "Ann", "today": "Monday"},
@@ -121,6 +135,25 @@ class World:
             name: [key.pk for key in person.api_keys.all()]
             for name, (person, _) in self.people.items()
             if person != self.alice
+        }
+
+    def _release(self) -> dict[str, list[int]]:
+        """Give the demo's prompt labels to move and take away; return the moves that are open."""
+        prompt = Prompt.objects.get(organization=self.organization, name="chat-system")
+        first = prompt.versions.get()
+        other = msgspec.structs.replace(first.content, settings=ModelSettings(temperature=0.5))
+        prompts.add_version(prompt=prompt, content=other)
+        for name in ("production", *SPARE_LABELS):
+            for number in (2, 1):
+                releases.move_label(prompt=prompt, number=number, name=name)
+        return {
+            name: [
+                releases.propose_move(
+                    prompt=prompt, number=1, by=self.people[name][0], name=f"{name}-{number}"
+                ).pk
+                for number in range(HOW_MANY)
+            ]
+            for name in ("alice", "colleague")
         }
 
     def _hit(self) -> SemanticHit:
