@@ -199,10 +199,19 @@ _WHYS: Mapping[type[Check], Callable[[Any, str], str]] = {
 }
 
 
+def keepable(text: str) -> str:
+    """Return the text as PostgreSQL can keep it, which has no zero character."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def stored(verdicts: Sequence[tuple[AnyCheck, Verdict]]) -> list[dict[str, Any]]:
     """Return the JSON of what came of each check, as a result keeps it."""
     return [
-        {"kind": check.__struct_config__.tag, "passed": verdict.passed, "why": verdict.why}
+        {
+            "kind": check.__struct_config__.tag,
+            "passed": verdict.passed,
+            "why": keepable(verdict.why),
+        }
         | ({} if verdict.score is None else {"score": verdict.score})
         for check, verdict in verdicts
     ]

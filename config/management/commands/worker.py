@@ -26,6 +26,7 @@ import llm.guardrails.decisions
 import llm.limits.refusals
 import prompts.experiments.watching
 import prompts.releases.services
+import prompts.testing.running
 from gateway.batches.thread import BatchThread
 
 logger = structlog.get_logger(__name__)
@@ -61,7 +62,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         for jobs in (HOUSEKEEPING, OUTGOING):
             threading.Thread(target=_keep_house, args=[jobs], daemon=True).start()
-        batches = BatchThread()
+        batches = BatchThread(prompts.testing.running.work)
         try:
             # It ends by SystemExit when it is told to stop.
             _do_tasks()
