@@ -7,7 +7,9 @@ import httpx2
 import pytest
 
 from accounts.models import Organization
+from accounts.principal import Principal
 from billing.models import UsageRecord
+from gateway.extensions import PromptWish
 from llm.types import FunctionDefinition, Tool
 from prompts import services
 from prompts.content import (
@@ -254,3 +256,40 @@ def test_no_fallback_goes_where_the_caller_does_not_want_it(
     caller.post(parley={"routing": {"ignore": ["spare"]}})
 
     assert spare.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "units"),
+    [
+        ({}, {"user": "user:3", "key": "key:7"}),
+        ({"user": "ada"}, {"user": "caller:ada", "key": "key:7"}),
+        (
+            {"conversation": "c-1"},
+            {"user": "user:3", "conversation": "conversation:c-1", "key": "key:7"},
+        ),
+    ],
+)
+def test_a_program_keeps_its_users_apart(said: dict[str, str], units: dict[str, str]) -> None:
+    principal = Principal(organization_id=1, user_id=3, api_key_id=7)
+
+    assert PromptWish(name="greeting", **said).units(principal) == units
+
+
+@pytest.mark.usefixtures("greeting")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/responses", {}), ("/messages", {"max_tokens": 9, "messages": MESSAGES})],
+)
+def test_every_wire_asks_for_the_prompts_model(
+    caller: Program, greeting: Prompt, path: str, body: dict[str, Any]
+) -> None:
+    set_up_all(greeting, caller.model)
+    asked = {**body, "parley": {"prompt": {"name": "greeting", "label": "all"}}}
+
+    answered = caller.http.post(path, json=asked)
+    without = caller.http.post(path, json=body or {"input": "Hi"})
+
+    assert answered.status_code == 200, answered.text
+    assert caller.vendor.requests[0].body["messages"][0]["content"] == "Look."
+    assert without.status_code == 400
+    assert "model" in without.text

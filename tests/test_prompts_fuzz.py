@@ -126,26 +126,33 @@ def warmed_up() -> None:
 
 STEPS = (
     *("a", "0", "1", "items", "secret", "reveal", "settings", "SECRET_KEY", "upper", "format"),
-    *("keys", "pop", "copy", "_a", "__class__", "__init__", "__globals__", "real", "99999999999"),
+    *("keys", "pop", "copy", "real", "99999999999"),
 )
-ROOTS = (*NAMES, "i", "forloop", "settings", "request", "self", "block", "True", "None")
+
+
+def compiles(template: str) -> bool:
+    try:
+        prompt(template)
+    except AppError:
+        return False
+    return True
+
+
+# Each filter as it can be written; some take an argument, some do not, some may.
+BARE = [name for name in sorted(library.filters) if compiles(f"{{{{ x|{name} }}}}")]
+WITH_ARGUMENT = [name for name in sorted(library.filters) if compiles(f"{{{{ x|{name}:1 }}}}")]
 paths = st.builds(
     lambda root, steps: ".".join((root, *steps)),
-    st.sampled_from(ROOTS),
+    st.sampled_from(NAMES),
     st.lists(st.sampled_from(STEPS), max_size=3),
 )
 constants = st.sampled_from(
-    ["1", "-1", "0", "1e9", "99999999999999999999", "'a'", '""', "'<>'", "'%s'", "_('a')", "'1:2'"]
+    ["1", "-1", "0", "1e9", "99999999999999999999", "'a'", '""', "'<>'", "'%s'", "'1:2'", "None"]
 )
 operands = st.one_of(paths, constants)
-filters = st.one_of(
-    st.sampled_from(sorted(library.filters)),
-    st.sampled_from(["safe", "pprint", "date", "dictsort", "filesizeformat", "linebreaks", "add"]),
-)
-calls = st.builds(
-    lambda name, argument: f"|{name}:{argument}" if argument else f"|{name}",
-    filters,
-    st.one_of(st.none(), operands),
+calls = st.one_of(
+    st.sampled_from(BARE).map("|{}".format),
+    st.builds("|{}:{}".format, st.sampled_from(WITH_ARGUMENT), operands),
 )
 expressions = st.builds(
     lambda operand, chain: operand + "".join(chain), operands, st.lists(calls, max_size=3)
@@ -174,15 +181,16 @@ hostile = st.sampled_from(
         ),
     ]
 )
-plain = st.text(alphabet="ab {}%#'\"|.\n", max_size=8)
+plain = st.text(alphabet="ab {}%'\"|.\n", max_size=8)
+outputs = st.builds("{{{{ {} }}}}".format, expressions)
 
 
 def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.builds("{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format, expressions, inner, inner),
         st.builds("{{% if {} == {} %}}{}{{% endif %}}".format, operands, expressions, inner),
-        st.builds("{{% for i in {} %}}{}{{% endfor %}}".format, expressions, inner),
-        st.builds("{{% for i, j in {} %}}{}{{% endfor %}}".format, expressions, inner),
+        st.builds("{{% for x in {} %}}{}{{% endfor %}}".format, expressions, inner),
+        st.builds("{{% for x, y in {} %}}{}{{% endfor %}}".format, expressions, inner),
         st.builds("{{% with x={} %}}{}{{% endwith %}}".format, expressions, inner),
         st.builds("{{% comment %}}{}{{% endcomment %}}".format, inner),
         st.builds("{{% verbatim %}}{}{{% endverbatim %}}".format, inner),
@@ -191,11 +199,9 @@ def nested(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-templates = st.recursive(
-    st.one_of(plain, st.builds("{{{{ {} }}}}".format, expressions), hostile),
-    nested,
-    max_leaves=8,
-)
+proper = st.recursive(st.one_of(outputs, outputs, plain), nested, max_leaves=6)
+# A hostile piece is mostly refused, and the whole with it; so most templates have none.
+templates = st.one_of(proper, proper, st.builds("{}{}{}".format, proper, hostile, proper))
 texts = st.one_of(st.text(max_size=10), st.sampled_from(["1e999999", "9" * 50, "%s", "{{ x }}"]))
 values = st.recursive(
     st.one_of(
@@ -224,7 +230,7 @@ def check(template: str, given_values: dict[str, Any]) -> None:
         assert secret not in text
 
 
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=250)
 @given(templates, st.fixed_dictionaries(dict.fromkeys(NAMES, values)))
 @example("{{ x.secret }}{{ x.reveal }}{{ x.settings.SECRET_KEY }}", {"x": Trap("a")})
 @example("{{ x.secret }}{{ x.reveal }}{{ x.0.secret }}", {"x": TrapList([Trap("a")])})
@@ -238,7 +244,7 @@ def test_no_template_and_no_values_reach_anything_outside(
     check(template, given_values)
 
 
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=250)
 @given(st.text(alphabet="{}%#|:.,_'\"()=<> \nxyif0", max_size=60))
 @example("{% if " + "(" * 100 + "x %}{% endif %}")
 def test_no_heap_of_signs_is_more_than_refused(template: str) -> None:
@@ -281,7 +287,7 @@ TWICE = "{{% for a in x %}}{{% for b in x %}}{}{{% endfor %}}{{% endfor %}}"
 def test_work_without_end_is_stopped(template: str) -> None:
     whole = replace(prompt(template), parts=PARTS)
 
-    with pytest.raises(PromptRenderFailed, match="or takes as much work|more than 2 seconds"):
+    with pytest.raises(PromptRenderFailed, match=r"as much work|than 2 seconds"):
         whole.render({"x": list(range(1000)), "y": "a" * 100_000, "z": list(range(10))})
 
 
