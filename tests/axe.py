@@ -1,6 +1,6 @@
 """What axe-core finds wrong with a page for people who see, hear or move otherwise."""
 
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.async_api import Page
 
 # What WCAG 2.2 asks for at level AA, and what axe's authors hold good beyond.

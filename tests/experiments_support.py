@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from prompts import services as prompts
-from prompts.content import MessageTemplate, ModelSettings, PromptContent
+from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
 from prompts.experiments import plans, services
 from prompts.models import Experiment, Prompt
 from prompts.releases import services as releases
@@ -21,15 +21,18 @@ def make_prompt(organization: Organization, name: str = "greeting") -> Prompt:
     """Return a prompt whose version 1 is in production, and version 2 is not."""
     prompt = prompts.create_prompt(organization=organization, name=name)
     for text in ("Be kind.", "Be brief."):
-        prompts.add_version(
-            prompt=prompt,
-            content=PromptContent(
-                messages=(MessageTemplate("system", text),),
-                settings=ModelSettings(temperature=0.5),
-            ),
-        )
+        add_version(prompt, text)
     releases.move_label(prompt=prompt, number=1)
     return prompt
+
+
+def add_version(prompt: Prompt, text: str, *variables: Variable) -> None:
+    content = PromptContent(
+        messages=(MessageTemplate("system", text),),
+        variables=variables,
+        settings=ModelSettings(temperature=0.5),
+    )
+    prompts.add_version(prompt=prompt, content=content)
 
 
 def draft(

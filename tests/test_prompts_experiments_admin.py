@@ -8,10 +8,19 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
+from prompts.content import Variable
 from prompts.experiments import plans, services
 from prompts.experiments.watching import watch
 from prompts.models import Experiment, Prompt
-from tests.experiments_support import begun_earlier, draft, make_prompt, started
+from tests.experiments_support import (
+    CHALLENGER,
+    CONTROL,
+    add_version,
+    begun_earlier,
+    draft,
+    make_prompt,
+    started,
+)
 from tests.experiments_usage import Calls, spread
 from tests.usage_support import used
 
@@ -126,6 +135,20 @@ def test_a_draft_is_changed_and_shows_what_it_takes(
     assert "To see a difference of 5% in cost, it takes about" in shown
     assert "days, if as many come as lately" in shown
     assert Experiment.objects.get().name == "shorter"
+
+
+def test_a_draft_warns_of_versions_that_calls_do_not_suit(
+    client: Client, boss: User, prompt: Prompt
+) -> None:
+    add_version(prompt, "Hello {{ name }}.", Variable("name"))
+    add_version(prompt, "Hello {{ nick }}.", Variable("nick"))
+    alike, unlike = draft(prompt), [{**CONTROL, "version": 3}, {**CHALLENGER, "version": 4}]
+    other = draft(prompt, name="other", arms=unlike)
+
+    assert "calls with" not in client.get(page("change", alike.pk)).content.decode()
+    shown = client.get(page("change", other.pk)).content.decode()
+    assert "B asks for nick, and A does not: calls without it fail." in shown
+    assert "B does not know name, as A does: calls with it fail." in shown
 
 
 def test_arms_and_steps_are_added_and_removed(client: Client, boss: User, prompt: Prompt) -> None:

@@ -12,7 +12,7 @@ from prompts.models import Experiment, Prompt
 from tests.experiments_support import CHALLENGER, CONTROL, make_prompt, started
 
 ADDRESS = "/api/experiments/"
-PLAN = {
+PLAN: dict[str, Any] = {
     "prompt": "greeting",
     "name": "brevity",
     "guardrail_metric": "errors",

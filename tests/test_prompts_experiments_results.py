@@ -1,6 +1,6 @@
 """What is counted of each arm, what is said of it, and when harm ends an experiment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -199,7 +199,7 @@ def test_changed_weights_are_no_alarm(experiment: Experiment, calls: Calls) -> N
 
 
 @pytest.fixture
-def harmed(prompt: Prompt) -> Iterator[Any]:
+def harmed(prompt: Prompt) -> Callable[..., Experiment]:
     def make(harm: float, limit: float = 0.1, metric: str = "errors") -> Experiment:
         experiment = started(
             prompt, guardrail_metric=metric, guardrail_limit=limit, primary_metric="cost"

@@ -16,6 +16,7 @@ from prompts.admin.experiment_forms import CourseEditor, PlanEditor
 from prompts.admin.experiment_pages import sections
 from prompts.admin.pages import user_of
 from prompts.experiments import plans, results, services
+from prompts.experiments.fitting import misfits
 from prompts.experiments.forecast import forecast
 from prompts.models import Experiment, ExperimentState, MoveState, Prompt
 
@@ -123,6 +124,7 @@ class ExperimentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             editor=editor,
             prompt=experiment.prompt,
             forecast=forecast(experiment.prompt, known),
+            misfits=misfits(experiment.prompt, known),
         )
 
     def _results(self, request: HttpRequest, experiment: Experiment) -> HttpResponse:

@@ -90,7 +90,7 @@ class ArmResultSerializer(serializers.Serializer[Any]):
     cache_hits = serializers.IntegerField()
     cache_share = serializers.FloatField(allow_null=True)
     unpriced = serializers.IntegerField()
-    values = serializers.DictField(  # type: ignore[assignment]  # a field's name
+    values = serializers.DictField(
         child=serializers.FloatField(allow_null=True), help_text="By metric."
     )
     outcome = serializers.CharField(help_text="Of control: empty.")

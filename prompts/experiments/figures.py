@@ -40,7 +40,7 @@ NOTHING = Figures(0, 0, 0, 0, None, dict.fromkeys(RATIOS, Sums.per_unit(0, 0.0, 
 
 def figures_of(experiment: Experiment) -> dict[str, Figures]:
     """Return what has been counted so far, for every arm by its name."""
-    about = {"experiment": experiment.name, "since": experiment.started_at}
+    about: dict[str, Any] = {"experiment": experiment.name, "since": experiment.started_at}
     found = _counted(ARMS, experiment.prompt, about)
     return {arm.name: found.get(arm.name, NOTHING) for arm in experiment.arms.all()}
 
@@ -61,7 +61,7 @@ def figures_of_traffic(prompt: Prompt, unit: Unit, since: datetime) -> Figures:
 
 
 def _counted(statement: str, prompt: Prompt, about: Mapping[str, Any]) -> dict[str, Figures]:
-    of_prompt = {"organization": prompt.organization_id, "prompt": prompt.name}
+    of_prompt: dict[str, Any] = {"organization": prompt.organization_id, "prompt": prompt.name}
     with connection.cursor() as cursor:
         cursor.execute(statement, {**of_prompt, **about})
         return {row[0]: _figures(row[1:]) for row in cursor.fetchall()}
