@@ -89,7 +89,7 @@ def test_the_callers_settings_come_before_the_prompts(caller: Program) -> None:
     assert 7 in (sent.get("max_tokens"), sent.get("max_completion_tokens"))
 
 
-TOOL = {"name": "look_up", "parameters": {"type": "object", "properties": {}}}
+TOOL: dict[str, Any] = {"name": "look_up", "parameters": {"type": "object", "properties": {}}}
 SCHEMA = {"type": "object", "properties": {"found": {"type": "boolean"}}}
 
 
@@ -269,7 +269,7 @@ def test_no_fallback_goes_where_the_caller_does_not_want_it(
         ),
     ],
 )
-def test_a_program_keeps_its_users_apart(said: dict[str, str], units: dict[str, str]) -> None:
+def test_a_program_keeps_its_users_apart(said: dict[str, Any], units: dict[str, str]) -> None:
     principal = Principal(organization_id=1, user_id=3, api_key_id=7)
 
     assert PromptWish(name="greeting", **said).units(principal) == units
