@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from llm.types import FunctionDefinition, Tool
 from prompts import services
-from prompts.content import MessageTemplate, PromptContent
+from prompts.content import MessageTemplate, ModelSettings, OutputSchema, PromptContent
 from prompts.models import LabelMove, LabelRule, MoveState, Prompt, PromptVersion
 from prompts.releases import services as releases
 
@@ -275,21 +276,6 @@ def test_who_has_no_right_sees_no_buttons(prompt: Prompt) -> None:
         assert f">{button}" not in text
 
 
-def test_saving_a_protected_version_as_production_proposes_it(
-    client: Client, boss: User, prompt: Prompt
-) -> None:
-    protect(prompt)
-    form = {"temperature": "", "max_tokens": "", "note": "Third", "publish": "1"}
-    for prefix, rows in (("messages", 1), ("variables", 0)):
-        form |= {f"{prefix}-TOTAL_FORMS": str(rows), f"{prefix}-INITIAL_FORMS": "0"}
-    form |= {"messages-0-role": "system", "messages-0-template": "Third."}
-
-    answered = client.post(page("add_version", prompt), form, follow=True).content.decode()
-
-    assert "Proposed. Another of the staff has to confirm it." in answered
-    assert prompt.label_moves.open().get().note == "Third"
-
-
 def test_two_hundred_versions_are_shown_in_pages_with_few_questions(
     client: Client, boss: User, prompt: Prompt, django_assert_max_num_queries: Any
 ) -> None:
@@ -339,3 +325,22 @@ def test_all_moves_are_listed_for_those_who_may_see_them(
     assert "2 to 1" in shown
     assert client.get(address, {"state__exact": "proposed"}).status_code == 200
     assert LabelMove.objects.count() == 5
+
+
+def test_everything_that_a_version_says_can_be_read(
+    client: Client, boss: User, prompt: Prompt
+) -> None:
+    content = PromptContent(
+        messages=(MessageTemplate("system", "Hello"),),
+        settings=ModelSettings(temperature=0.25),
+        tools=(Tool(function=FunctionDefinition(name="look_up")),),
+        output_schema=OutputSchema("answer", {"type": "object"}),
+        locales={"de": (MessageTemplate("system", "Guten Tag"),)},
+    )
+    version = services.add_version(prompt=prompt, content=content)
+
+    address = reverse("admin:prompts_promptversion_change", args=[version.pk])
+    shown = client.get(address).content.decode()
+
+    for said in ("Hello", "<h3>de</h3>", "Guten Tag", "0.25", "look_up", "&quot;object&quot;"):
+        assert said in shown
