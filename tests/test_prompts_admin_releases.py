@@ -82,6 +82,8 @@ def test_a_label_is_moved_with_a_reason(client: Client, boss: User, prompt: Prom
     shown = client.get(page("move_label", prompt), {"number": "2"}).content.decode()
     assert "is version 1 now" in shown
     assert '<option value="2" selected>2: Calmer</option>' in shown
+    other = client.get(page("move_label", prompt), {"number": "2", "label": ""}).content.decode()
+    assert "is version 1 now" not in other
 
     answered = move(client, prompt)
 

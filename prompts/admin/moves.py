@@ -92,7 +92,7 @@ def move_view(
 def _move_page(
     model_admin: "ModelAdmin[Prompt]", request: HttpRequest, prompt: Prompt, form: MoveForm
 ) -> HttpResponse:
-    name, number = form["label"].value() or PRODUCTION, form["number"].value()
+    name, number = form["label"].value() or "", form["number"].value()
     labels = prompt.labels.select_related("version").defer("version__messages")
     return render_page(
         model_admin,
