@@ -64,7 +64,14 @@ def spread(calls: Calls, units: int = 200, *, cheaper: float = 0.8, harm: float 
             for _ in range(chance.randint(1, 4)):
                 cost = Decimal(round(chance.lognormvariate(0, 0.4) * 0.002 * factor, 6))
                 outcome = "failed" if chance.random() < failing else "success"
-                request = calls.call(arm, f"user:{arm}{number}", cost_usd=cost, outcome=outcome)
+                request = calls.call(
+                    arm,
+                    f"user:{arm}{number}",
+                    cost_usd=cost,
+                    outcome=outcome,
+                    ttft_ms=pace.randint(100, 400),
+                    output_tokens=pace.randint(20, 90),
+                )
                 if chance.random() < 0.3:
                     calls.say(request, "thumb", 1 if chance.random() < 0.8 else -1)
         calls.expose(arm, units)

@@ -90,6 +90,7 @@ def test_a_plan_is_made_from_the_prompts_versions(
 
 
 def test_without_a_prompt_the_page_says_what_to_do(client: Client, boss: User) -> None:
+    assert "Nothing has been compared yet" in client.get(page("changelist")).content.decode()
     assert "Write one first" in client.get(page("add")).content.decode()
 
 

@@ -32,6 +32,7 @@ class ExperimentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ["prompt"]
     list_filter = ["state", "prompt__organization"]
     search_fields = ["name", "prompt__name", "hypothesis"]
+    change_list_template = "admin/prompts/experiment/change_list.html"
     actions = None  # not even deleting: among several might be what has run
 
     class Media:
