@@ -20,25 +20,25 @@ Count = Callable[[Deployment], tuple[int, int]]  # tokens of input, and of outpu
 
 
 async def expected_usd(
-    request: ChatRequest, principal: Principal, *, output_tokens: int
+    request: ChatRequest, principal: Principal, *, output_tokens: int, more_input_tokens: int = 0
 ) -> Decimal | None:
     """Return what whoever is asked first charges for so much output; `None`: it has no price."""
     route = await routes.find(request.model, principal)
     deployment = route.deployments[0]
     used = TokenUsage(
-        input_tokens=tokens.count_request(request, deployment.model),
+        input_tokens=tokens.count_request(request, deployment.model) + more_input_tokens,
         output_tokens=min(output_tokens, _most_output(request, deployment)),
     )
     return await _charged(deployment, used)
 
 
 async def texts_expected_usd(
-    texts: Sequence[str], model: str, principal: Principal
+    texts: Sequence[str], model: str, principal: Principal, *, more_input_tokens: int = 0
 ) -> Decimal | None:
     """Return what an embedding model charges for the texts; `None`: it has no price."""
     deployment = (await routes.find(model, principal)).deployments[0]
     count = sum(tokens.count(text, deployment.model) for text in texts)
-    return await _charged(deployment, TokenUsage(input_tokens=count))
+    return await _charged(deployment, TokenUsage(input_tokens=count + more_input_tokens))
 
 
 async def most_usd(

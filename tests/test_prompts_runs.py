@@ -126,7 +126,7 @@ async def test_what_fails_is_a_result_and_not_the_end_of_the_run(
 
     one, two, three = await seen(run)
     assert run.state == RunState.DONE
-    assert sorted([one.passed, two.passed]) == [False, True]
+    assert {one.passed, two.passed} == {False, True}
     assert (three.passed, three.cost_usd, three.input_tokens) == (False, 0, 0)
     assert "missing name" in three.error
     assert run.spent_usd == ANSWER_USD
@@ -258,6 +258,7 @@ async def test_a_result_is_written_once(prompt: Prompt, vendor: FakeVendor) -> N
     vendor.script(Answer(gate=gate), Answer(text="Late."))
     run = await start(dataset)
     mine = await sync_to_async(leases.claim)()
+    assert mine is not None
     slow = asyncio.create_task(running.do(mine))
     await until(lambda: asyncio.sleep(0, len(vendor.requests) == 1))
     await CaseResult.objects.acreate(run=run, case_name="Case 1", version=1, model=MODEL)

@@ -63,7 +63,7 @@ def save(result: CaseResult, spent: Spent, *, total_usd: Decimal) -> None:
     result.cost_usd = spent.known_usd
     with translate_outage(), transaction.atomic():
         # Whoever deletes the case at this moment waits; the result of a deleted one is kept.
-        if not Case.objects.select_for_update(no_key=True).filter(pk=result.case_id).exists():
+        if not Case.objects.select_for_update(no_key=True).filter(pk__in=[result.case_id]).exists():
             result.case = None
         CaseResult.objects.bulk_create([result], ignore_conflicts=True)
         DatasetRun.objects.filter(pk=result.run_id).update(spent_usd=total_usd)
