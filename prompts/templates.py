@@ -4,6 +4,7 @@ A template sees JSON values and nothing else. It finds a value by key or index a
 object for an attribute, so there is nothing to call; what it may do is bounded as it does it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -89,17 +90,16 @@ class PromptParser(Parser):
         self.names: dict[str, int] = {}
         self.includes: list[Include] = []
         self.token: Token  # the one being read
-        self._bound: list[str] = ["True", "False", "None"]
+        self._bound = Counter(["True", "False", "None"])
 
     @contextmanager
     def binding(self, *names: str) -> Iterator[None]:
         """Know `names` as the template's own while the block runs."""
-        outside = len(self._bound)
-        self._bound.extend(names)
+        self._bound.update(names)
         try:
             yield
         finally:
-            del self._bound[outside:]
+            self._bound.subtract(names)
 
     def parse(self, parse_until: Any = None) -> NodeList:
         if len(self.command_stack) > MAX_NESTING:
@@ -151,7 +151,7 @@ class PromptParser(Parser):
         if not is_variable or value.lookups is None:
             return value
         name = value.lookups[0]
-        if name not in self._bound:
+        if not self._bound[name]:
             self.names.setdefault(name, self.token.lineno or 1)
         return _Path(str(value.var))
 
@@ -184,7 +184,7 @@ class _Path(DjangoVariable):
         assert self.lookups is not None  # noqa: S101 - the parser makes paths of names only
         current = context[self.lookups[0]]
         for step in self.lookups[1:]:
-            current = _step(current, step)
+            current = context.counted(_step(current, step))
         return current
 
 

@@ -282,6 +282,7 @@ TWICE = "{{% for a in x %}}{{% for b in x %}}{}{{% endfor %}}{{% endfor %}}"
         + "{% endfor %}{% endfor %}",
         "{{ y" + "|upper|lower" * 2000 + " }}",
         "{% for a in x %}{% include 'part' %}{% endfor %}" * 1000,
+        "{% for a in x %}{{ y" + ".b" * 5000 + " }}{% endfor %}",
     ],
 )
 def test_work_without_end_is_stopped(template: str) -> None:
@@ -297,6 +298,26 @@ def test_what_steps_do_not_tell_is_stopped_by_the_clock(monkeypatch: pytest.Monk
 
     with pytest.raises(PromptRenderFailed, match="more than 2 seconds"):
         prompt("{% if x == y %}{% endif %}" * 100).render({"x": [1] * 100, "y": [1] * 100})
+
+
+@pytest.mark.parametrize("filter_name", ["truncatechars:9", "slugify"])
+def test_accents_without_end_are_cut_short_in_no_time(filter_name: str) -> None:
+    hostile = "a" + "\u0316\u0301" * 250_000  # Django's own filters take half an hour
+
+    [message] = prompt(f"{{{{ x|{filter_name} }}}}").render({"x": hostile})
+
+    assert str(message.content).startswith("a")
+    assert len(str(message.content)) < 10
+
+
+def test_a_long_dictionary_taken_apart_again_and_again_is_stopped_by_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moments = iter(range(1000))
+    monkeypatch.setattr(filling, "clock", lambda: next(moments))
+
+    with pytest.raises(PromptRenderFailed, match="more than 2 seconds"):
+        prompt("{{ x.items.0.0.a }}" * 100).render({"x": {"a": 1}})
 
 
 def test_the_guard_itself_sees_what_happens_outside() -> None:

@@ -49,6 +49,14 @@ def text(template: str, **values: Any) -> str:
         ("{% verbatim %}{{ x }}{% endverbatim %}{{ x }}", {"x": 1}, "{{ x }}1"),
         ("{% comment %}{{ hidden }}{% endcomment %}{# also #}{{ x }}", {"x": 1}, "1"),
         ("  {{ x }}\n", {"x": None}, ""),
+        ("{{ x|slugify }}", {"x": " Ünïcödé, ﬁne: 1_2 "}, "unicode-fine-1_2"),
+        ("{{ x|truncatechars:4 }}|{{ x|truncatechars:5 }}", {"x": "Größe"}, "Grö…|Größe"),
+        (
+            "{{ x|truncatechars:1 }}|{{ x|truncatechars:0 }}|{{ x|truncatechars:-1 }}",
+            {"x": "ab"},
+            "…||",
+        ),
+        ("{% with a=x %}{% with a=a %}{{ a }}{% endwith %}{{ a }}{% endwith %}", {"x": 1}, "11"),
     ],
 )
 def test_templates_write_what_their_values_say(
@@ -78,7 +86,7 @@ def test_what_is_written_is_a_plain_string() -> None:
         "{% include '../secret' %}",
         "{{ _('text') }}",
         "{{ x|default:_('text') }}",
-        "{% if _(\"a %}{% endif %}",
+        '{% if _("a %}{% endif %}',
         "{% extends 'base.html' %}",
         "{% debug %}",
         "{% url 'admin:index' %}",
