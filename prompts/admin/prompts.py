@@ -2,24 +2,18 @@
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Max, Prefetch, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
-from core.errors import AppError
 from llm.caching import purges
-from prompts import services
 from prompts.admin import comparing, moves
-from prompts.admin.editor import VersionEditor
-from prompts.admin.pages import CSS, prompt_for, url_of, user_of
-from prompts.models import PRODUCTION, Prompt, PromptLabel, PromptVersion
-from prompts.releases import services as releases
+from prompts.admin.editing import views as editing
+from prompts.admin.pages import CSS, url_of, user_of
+from prompts.models import PRODUCTION, Prompt, PromptLabel
 from prompts.releases.history import SAID, label_states
 
 VERSIONS_A_PAGE = 20
@@ -84,6 +78,7 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Add the page that writes a version, and those that release and compare versions."""
         own: list[tuple[str, Any, str]] = [
             ("versions/add/", self.add_version, "add_version"),
+            ("versions/preview/", require_POST(editing.live_view), "preview"),
             ("labels/", self.move_label, "move_label"),
             ("labels/rollback/", require_POST(moves.rollback_view), "rollback"),
             ("labels/delete/", require_POST(moves.delete_view), "delete_label"),
@@ -123,31 +118,8 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             context[f"may_{right}"] = request.user.has_perm(f"prompts.{right}")
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def add_version(self, request: HttpRequest, prompt_id: int) -> HttpResponseBase:
-        """Show the editor, filled from the newest version or the one asked for; save what comes."""
-        prompt = prompt_for(request, prompt_id, "prompts.add_promptversion")
-        if request.method != "POST":
-            return self._editor(request, prompt, VersionEditor(_start(request, prompt)))
-        is_published = "publish" in request.POST
-        if is_published and not request.user.has_perm("prompts.change_promptlabel"):
-            raise PermissionDenied
-        editor = VersionEditor(_start(request, prompt), request.POST)
-        if not editor.is_valid():
-            return self._editor(request, prompt, editor)
-        try:
-            version = services.add_version(
-                prompt=prompt, content=editor.content, note=editor.note, author=user_of(request)
-            )
-        except AppError as error:
-            editor.problem = error.message
-            return self._editor(request, prompt, editor)
-        self._tell(request, prompt, f"Version {version.number} is saved.")
-        if editor.found:
-            text = f"Callers must send what the text newly asks for: {', '.join(editor.found)}."
-            self.message_user(request, text, messages.WARNING)
-        if is_published:
-            self._publish(request, prompt, version)
-        return HttpResponseRedirect(url_of("change", prompt))
+    def add_version(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
+        return editing.write_view(self, request, prompt_id)
 
     def move_label(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
         return moves.move_view(self, request, prompt_id)
@@ -157,32 +129,6 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def diff_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
         return comparing.view(self, request, prompt_id)
-
-    def _publish(self, request: HttpRequest, prompt: Prompt, version: PromptVersion) -> None:
-        try:
-            move = releases.release(
-                prompt=prompt, number=version.number, by=user_of(request), note=version.note
-            )
-        except AppError as error:
-            self.message_user(request, error.message, messages.ERROR)
-        else:
-            self.message_user(request, moves.said_of(move), messages.SUCCESS)
-
-    def _tell(self, request: HttpRequest, prompt: Prompt, text: str) -> None:
-        self.log_change(request, prompt, text)
-        self.message_user(request, text, messages.SUCCESS)
-
-    def _editor(self, request: HttpRequest, prompt: Prompt, editor: VersionEditor) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Add a version to {prompt}",
-            "opts": self.opts,
-            "prompt": prompt,
-            "editor": editor,
-            "media": self.media,
-            "can_publish": request.user.has_perm("prompts.change_promptlabel"),
-        }
-        return TemplateResponse(request, "admin/prompts/prompt/add_version.html", context)
 
 
 def _versions_and_labels(prompt: Prompt, request: HttpRequest) -> dict[str, Any]:
@@ -197,11 +143,3 @@ def _versions_and_labels(prompt: Prompt, request: HttpRequest) -> dict[str, Any]
             request.GET.get("p")
         ),
     }
-
-
-def _start(request: HttpRequest, prompt: Prompt) -> PromptVersion | None:
-    """Return the version that the editor starts from."""
-    asked_for = request.GET.get("from", "")
-    if asked_for.isdecimal():
-        return get_object_or_404(prompt.versions, number=int(asked_for))
-    return prompt.versions.newest_first().first()
