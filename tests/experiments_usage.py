@@ -58,7 +58,7 @@ class Calls:
 
 def spread(calls: Calls, units: int = 200, *, cheaper: float = 0.8, harm: float = 0.02) -> None:
     """Let B cost a fifth less than A and fail as often, or as often as said."""
-    chance = random.Random(7)
+    chance, pace = random.Random(7), random.Random(8)
     for arm, factor, failing in (("A", 1.0, 0.02), ("B", cheaper, harm)):
         for number in range(units):
             for _ in range(chance.randint(1, 4)):
