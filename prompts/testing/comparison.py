@@ -80,7 +80,8 @@ def differences(run: DatasetRun) -> Differences:
         return Differences(None)
     before, now = _outcomes(previous), _outcomes(run)
     newest = _newest(before)
-    failing, passing = [], []
+    failing: list[tuple[Key, Key]] = []
+    passing: list[tuple[Key, Key]] = []
     for key, is_passed in sorted(now.items()):
         # The same, or the case with the newest version that the model had then.
         twin = key if key in before else newest.get((key[0], key[2]))
