@@ -1,6 +1,7 @@
 """Staff draft, start, steer, stop and promote experiments."""
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from prompts.content import ModelSettings
 from prompts.experiments import plans, services
 from prompts.experiments.errors import AnotherIsRunning
 from prompts.models import Experiment, LabelRule, MoveState, Prompt
+from prompts.releases.errors import PassedTestsNeeded, SecondPersonNeeded
 from tests.experiments_support import (
     CHALLENGER,
     CONTROL,
@@ -22,6 +24,8 @@ from tests.experiments_support import (
     make_prompt,
     started,
 )
+
+SAME_WORDS = {"name": "B", "version": 1, "model": "small"}
 
 
 @pytest.fixture
@@ -228,13 +232,51 @@ def test_a_winner_with_settings_of_its_own_becomes_a_version(prompt: Prompt, bos
 def test_a_winner_waits_for_a_second_person_where_the_label_needs_one(
     prompt: Prompt, boss: User
 ) -> None:
-    LabelRule.objects.create(organization=prompt.organization, needs_second_person=True)
     experiment = started(prompt)
+    LabelRule.objects.create(organization=prompt.organization, needs_second_person=True)
 
     move = services.promote(experiment=experiment, arm=arm(experiment, "B"), promoted_by=boss)
 
     assert move is not None
     assert (move.state, label_of(prompt)) == (MoveState.PROPOSED, 1)
+
+
+def test_who_planned_an_experiment_does_not_start_it_where_the_label_needs_a_second_person(
+    prompt: Prompt, boss: User
+) -> None:
+    LabelRule.objects.create(organization=prompt.organization, needs_second_person=True)
+    plan = plans.read({"name": "brevity", "arms": [CONTROL, CHALLENGER]})
+    experiment = services.create(prompt=prompt, plan=plan, created_by=boss)
+    other = User.objects.create_superuser("other")
+
+    for person in (boss, None):
+        with pytest.raises(SecondPersonNeeded):
+            services.start(experiment=experiment, started_by=person)
+    begun = services.start(experiment=experiment, started_by=other)
+
+    assert begun.state == "running"
+
+
+def test_who_rewrites_a_draft_has_planned_it(prompt: Prompt, boss: User) -> None:
+    LabelRule.objects.create(organization=prompt.organization, needs_second_person=True)
+    other = User.objects.create_superuser("other")
+    plan = plans.read({"name": "brevity", "arms": [CONTROL, CHALLENGER]})
+    experiment = services.create(prompt=prompt, plan=plan, created_by=other)
+    heavier = plans.read({"name": "brevity", "arms": [CONTROL, {**CHALLENGER, "weight": 9}]})
+    services.edit(experiment=experiment, plan=heavier, edited_by=boss)
+
+    with pytest.raises(SecondPersonNeeded):
+        services.start(experiment=experiment, started_by=boss)
+
+
+def test_no_arm_says_what_has_not_passed_the_tests_that_the_label_needs(prompt: Prompt) -> None:
+    LabelRule.objects.create(organization=prompt.organization, required_pass_rate=Decimal("0.9"))
+
+    with pytest.raises(PassedTestsNeeded):
+        started(prompt)
+    same = services.start(experiment=draft(prompt, name="same", arms=[CONTROL, SAME_WORDS]))
+
+    assert same.state == "running"
 
 
 def test_a_draft_has_no_winner(prompt: Prompt, boss: User) -> None:

@@ -24,7 +24,8 @@ from prompts.experiments.plans import Plan
 from prompts.experiments.ramp import percent_after
 from prompts.models import Arm, Experiment, ExperimentState, LabelMove, Prompt
 from prompts.releases import services as releases
-from prompts.releases.errors import LabelUnchanged
+from prompts.releases.errors import LabelUnchanged, SecondPersonNeeded
+from prompts.releases.rules import check_tests, rule_of
 
 logger = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ def edit(*, experiment: Experiment, plan: Plan, edited_by: User | None = None) -
     experiment = _locked(experiment)
     before = plans.plan_of(experiment)
     if experiment.state == ExperimentState.DRAFT:
-        _rewrite(experiment, plan)
+        _rewrite(experiment, plan, edited_by)
     elif experiment.state == ExperimentState.RUNNING:
         _change_course(experiment, before, plan)
     else:
@@ -61,7 +62,11 @@ def edit(*, experiment: Experiment, plan: Plan, edited_by: User | None = None) -
 
 @transaction.atomic
 def start(*, experiment: Experiment, started_by: User | None = None) -> Experiment:
-    """Split the label's calls from now on; each unit keeps the arm it gets first."""
+    """Split the label's calls from now on; each unit keeps the arm it gets first.
+
+    The label's rule holds for what arms say as it does for moves: raise `SecondPersonNeeded` to
+    whoever planned it, and `PassedTestsNeeded` for a version without them.
+    """
     experiment = _locked(experiment)
     if experiment.state != ExperimentState.DRAFT:
         raise ExperimentNotDraft("Only a draft can be started.")
@@ -73,6 +78,7 @@ def start(*, experiment: Experiment, started_by: User | None = None) -> Experime
     other = Experiment.objects.running().filter(prompt=experiment.prompt_id).first()
     if other is not None:
         raise AnotherIsRunning(f"“{other}” is running on this prompt; stop it first.")
+    _check_rule(experiment, started_by)
     experiment.state = ExperimentState.RUNNING
     experiment.started_at = timezone.now()
     experiment.save(update_fields=["state", "started_at"])
@@ -159,9 +165,23 @@ def _check_name(prompt: Prompt, name: str) -> None:
         raise ExperimentExists(f"The prompt already has an experiment “{name}”.", param="name")
 
 
-def _rewrite(experiment: Experiment, plan: Plan) -> None:
+def _check_rule(experiment: Experiment, person: User | None) -> None:
+    """Raise unless the label's rule lets callers hear what the arms say."""
+    label, prompt = experiment.label, experiment.prompt
+    rule = rule_of(prompt, label)
+    if rule.needs_second_person and person in (None, experiment.created_by):
+        raise SecondPersonNeeded(
+            f"“{label}” needs a second person: somebody else has to start what you have planned."
+        )
+    in_force = prompt.labels.get(name=label).version_id
+    for arm in experiment.arms.select_related("version").exclude(version=in_force):
+        check_tests(rule, arm.version)
+
+
+def _rewrite(experiment: Experiment, plan: Plan, person: User | None) -> None:
     if plan.name != experiment.name:
         _check_name(experiment.prompt, plan.name)
+    experiment.created_by = person  # the plan is theirs now: a second person is another
     for field, value in plan.stored().items():
         setattr(experiment, field, value)
     experiment.save()
