@@ -17,6 +17,7 @@ ELSEWHERE = {
     *("billing.retention", "billing.corrections", "billing.prices", "billing.currency"),
     *("llm.tools.run", "llm.structured"),
     *("prompts.experiments", "prompts.feedback", "prompts.releases", "prompts.testing"),
+    *("accounts.sockets", "prompts.files", "prompts.playground"),
 }
 NOT_RAISED = {"PromptExists", "PromptContentInvalid"}  # by calls: they are about saving
 ROW = re.compile(r"\| (\d{3}) \| (`.*?) \| ")
