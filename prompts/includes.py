@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from prompts import versions
 from prompts.content import Variable
+from prompts.engine.rendering import CompiledPrompt, Parts, PlacedInclude
 from prompts.errors import Problem, PromptContentInvalid, PromptRenderFailed
 from prompts.models import PRODUCTION, PromptLabel, PromptVersion
-from prompts.rendering import CompiledPrompt, Parts, PlacedInclude
 
 MAX_DEPTH = 5  # of prompts within each other
 MAX_PROMPTS = 50  # that one includes, also by way of others

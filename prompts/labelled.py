@@ -7,11 +7,12 @@ from typing import Any, NamedTuple, cast
 from accounts.models import Organization
 from core.cached import Cached
 from llm.types import CacheMode, Message, PromptCache, PromptUsed, Tool
-from prompts import includes, locales, surroundings, versions
+from prompts import includes, versions
 from prompts.content import DEFAULT_LOCALE, ModelSettings, OutputSchema, PromptContent
+from prompts.engine import locales, surroundings
+from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.errors import PromptNotFound
 from prompts.models import Prompt, PromptLabel, PromptVersion
-from prompts.rendering import CompiledPrompt, compile_content
 
 
 @dataclass(frozen=True, slots=True)

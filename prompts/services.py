@@ -14,11 +14,11 @@ from core.database import translate_outage
 from core.errors import InvalidRequest
 from prompts import includes
 from prompts.content import PromptContent
+from prompts.engine.rendering import compile_content
 from prompts.errors import PromptContentInvalid, PromptExists
 from prompts.experiments.assignment import arm_for
 from prompts.labelled import LabelKey, RenderedPrompt, labelled, load, unsaved
 from prompts.models import PRODUCTION, Prompt, PromptVersion
-from prompts.rendering import compile_content
 
 logger = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from django.db.models import F, Func
 
-from prompts import locales
+from prompts.engine import locales
 from prompts.models import PRODUCTION, PromptLabel
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.models import PromptVersion
-from prompts.rendering import CompiledPrompt, compile_content
 
 KEPT = 512  # in each process
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from accounts.models import Organization, User
 from llm.types import FunctionDefinition, Tool
 from prompts import services
-from prompts.checking import EFFORTS
 from prompts.content import (
     MessageTemplate,
     ModelSettings,
@@ -23,6 +22,7 @@ from prompts.content import (
     Role,
     Variable,
 )
+from prompts.engine.checking import EFFORTS
 from prompts.models import LabelRule, Prompt, PromptVersion
 from prompts.releases import services as releases
 from tests.filled import Fields, fields_of

@@ -15,13 +15,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.errors import AppError
-from prompts import filling
 from prompts.content import MessageTemplate, PromptContent, Variable
+from prompts.engine import filling
+from prompts.engine.filling import MAX_OUTPUT
+from prompts.engine.lexing import LinearLexer
+from prompts.engine.rendering import CompiledPrompt, compile_content
+from prompts.engine.vocabulary import library
 from prompts.errors import PromptContentInvalid, PromptRenderFailed
-from prompts.filling import MAX_OUTPUT
-from prompts.lexing import LinearLexer
-from prompts.rendering import CompiledPrompt, compile_content
-from prompts.vocabulary import library
 
 # No test here may use the database: pytest-django lets none in unless a test asks for it.
 

@@ -9,11 +9,11 @@ import pytest
 from accounts.models import Organization
 from prompts import includes, services
 from prompts.content import MessageTemplate, PromptContent, Variable
+from prompts.engine.rendering import compile_content
 from prompts.errors import PromptContentInvalid, PromptRenderFailed, PromptVariablesInvalid
 from prompts.labelled import LabelKey, labelled, load
 from prompts.models import Prompt
 from prompts.releases import services as releases
-from prompts.rendering import compile_content
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from accounts.models import Organization
 from prompts import services, translations
 from prompts.content import MessageTemplate, PromptContent, Variable
+from prompts.engine.rendering import compile_content
 from prompts.errors import PromptContentInvalid
 from prompts.releases import services as releases
-from prompts.rendering import compile_content
 
 
 def said(text: str) -> tuple[MessageTemplate, ...]:

@@ -14,8 +14,8 @@ from prompts.content import (
     Variable,
     VariableType,
 )
+from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.errors import PromptContentInvalid, PromptRenderFailed, PromptVariablesInvalid
-from prompts.rendering import CompiledPrompt, compile_content
 
 
 def compiled(text: str, *variables: Variable, **settings: Any) -> CompiledPrompt:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from prompts import variables
 from prompts.content import MessageTemplate, PromptContent, Variable
+from prompts.engine import variables
+from prompts.engine.rendering import compile_content
 from prompts.errors import PromptContentInvalid, PromptVariablesInvalid
-from prompts.rendering import compile_content
 
 
 def tone(**more: Any) -> Variable:

@@ -8,9 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from llm.types import FunctionDefinition, Tool
-from prompts import locales
 from prompts.admin.editing import texts
-from prompts.checking import EFFORTS
 from prompts.content import (
     LONGEST_LOCALE,
     MessageTemplate,
@@ -20,6 +18,8 @@ from prompts.content import (
     Variable,
     VariableType,
 )
+from prompts.engine import locales
+from prompts.engine.checking import EFFORTS
 
 ROLES = [(role, role.capitalize()) for role in get_args(Role)]
 TYPES = [

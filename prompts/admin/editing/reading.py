@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from django.core.exceptions import NON_FIELD_ERRORS
 
-from prompts import checking, includes
+from prompts import includes
 from prompts.admin.editing.editor import Language, VersionEditor
 from prompts.admin.editing.forms import PartForm
 from prompts.content import MessageTemplate, ModelSettings, PromptContent, Variable
+from prompts.engine import checking
+from prompts.engine.rendering import CompiledPrompt, compile_content, declare_missing
 from prompts.errors import Problem, PromptContentInvalid
 from prompts.models import Prompt
-from prompts.rendering import CompiledPrompt, compile_content, declare_missing
 
 Field = tuple[PartForm, str]
 

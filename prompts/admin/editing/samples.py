@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from prompts.admin.editing import texts
 from prompts.content import Variable, VariableType
-from prompts.surroundings import KNOWN
+from prompts.engine.surroundings import KNOWN
 
 PREFIX = "sample"
 SHORT = {"rows": 1, "spellcheck": "false"}

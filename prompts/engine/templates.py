@@ -23,10 +23,10 @@ from django.template.defaulttags import CommentNode, TemplateTagNode
 from django.utils import translation
 from django.utils.functional import Promise
 
+from prompts.engine.filling import Filling, Values
+from prompts.engine.lexing import LinearLexer
+from prompts.engine.vocabulary import Include, library
 from prompts.errors import PromptRenderFailed
-from prompts.filling import Filling, Values
-from prompts.lexing import LinearLexer
-from prompts.vocabulary import Include, library
 
 MAX_NESTING = 50  # tags within tags
 

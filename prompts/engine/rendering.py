@@ -8,12 +8,12 @@ import msgspec
 from django.template import TemplateSyntaxError
 
 from llm.types import Message
-from prompts import checking, locales, variables
 from prompts.content import MessageTemplate, PromptContent, Role, Variable
+from prompts.engine import checking, locales, variables
+from prompts.engine.filling import Filling
+from prompts.engine.templates import PromptTemplate, nobodys_language
+from prompts.engine.vocabulary import Include
 from prompts.errors import Problem, PromptContentInvalid, PromptRenderFailed
-from prompts.filling import Filling
-from prompts.templates import PromptTemplate, nobodys_language
-from prompts.vocabulary import Include
 
 
 @dataclass(frozen=True, slots=True)

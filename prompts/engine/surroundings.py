@@ -9,8 +9,8 @@ from django.conf.locale import LANG_INFO
 from django.utils import timezone, translation
 from django.utils.formats import date_format
 
-from prompts import locales
-from prompts.rendering import CompiledPrompt
+from prompts.engine import locales
+from prompts.engine.rendering import CompiledPrompt
 
 
 def taken(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from django.template import Library, TemplateSyntaxError, defaultfilters, defaulttags
 from django.template.base import FilterExpression, Node, TextNode, Token, token_kwargs
 
-from prompts.filling import A_STEP
+from prompts.engine.filling import A_STEP
 
 if TYPE_CHECKING:
-    from prompts.templates import PromptParser
+    from prompts.engine.templates import PromptParser
 
 LONGEST_SEPARATOR = 20  # characters
 MOST_DECIMALS = 20

@@ -10,7 +10,6 @@ from msgspec import UNSET
 from core.errors import InvalidRequest
 from llm import json_schema
 from llm.types import FunctionDefinition, Tool
-from prompts import locales, variables
 from prompts.content import (
     MessageTemplate,
     ModelSettings,
@@ -18,6 +17,7 @@ from prompts.content import (
     PromptContent,
     Variable,
 )
+from prompts.engine import locales, variables
 from prompts.errors import Problem
 
 MAX_MESSAGES = 50
