@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+from asgiref.sync import sync_to_async
+
 from accounts.models import Organization
 from core.cached import Cached
 from llm.types import CacheMode, Message, PromptCache, PromptUsed, Tool
@@ -13,6 +15,8 @@ from prompts.engine import locales, surroundings
 from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.errors import PromptNotFound
 from prompts.models import Prompt, PromptLabel, PromptVersion
+
+A_SHORT_TEXT = 4096  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,21 @@ class Labelled:
             output_schema=content.output_schema,
             locale=whole.locale(asked),
         )
+
+    async def rendered(
+        self, values: Mapping[str, Any], context: Mapping[str, Any], locale: str = ""
+    ) -> RenderedPrompt:
+        """Do what `render` does; what may take long, nobody else of this event loop waits for."""
+        if all(map(_is_short, values.values())):
+            return self.render(values, context, locale)
+        return await sync_to_async(self.render, thread_sensitive=False)(values, context, locale)
+
+
+def _is_short(value: Any) -> bool:
+    """Return whether a template is done with the value at once, whatever it does with it."""
+    return (
+        len(value) <= A_SHORT_TEXT if isinstance(value, str) else not isinstance(value, list | dict)
+    )
 
 
 def load(key: LabelKey) -> Labelled:

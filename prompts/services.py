@@ -123,6 +123,6 @@ async def render_for_call(  # noqa: PLR0913 - each is a part of what a caller as
     found = await labelled.get(LabelKey(organization_id, name, label, number))
     drawn = await arm_for(found.prompt_id, label, units) if number is None else None
     if drawn is None:
-        return found.render(variables, context, locale)
+        return await found.rendered(variables, context, locale)
     found = await labelled.get(LabelKey(organization_id, name, label, drawn.arm.version))
-    return drawn.applied(found.render(variables, context, locale))
+    return drawn.applied(await found.rendered(variables, context, locale))

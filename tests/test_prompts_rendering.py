@@ -1,11 +1,12 @@
 """A template writes what its values say, and reaches nothing else."""
 
+import threading
 from typing import Any
 
 import pytest
 from django.utils import translation
 
-from llm.types import FunctionDefinition, Tool
+from llm.types import FunctionDefinition, PromptCache, Tool
 from prompts.content import (
     MessageTemplate,
     ModelSettings,
@@ -14,8 +15,10 @@ from prompts.content import (
     Variable,
     VariableType,
 )
+from prompts.engine import filling
 from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.errors import PromptContentInvalid, PromptRenderFailed, PromptVariablesInvalid
+from prompts.labelled import Labelled
 
 
 def compiled(text: str, *variables: Variable, **settings: Any) -> CompiledPrompt:
@@ -360,3 +363,25 @@ def test_a_value_that_does_not_suit_the_template_is_told(template: str, value: A
 def test_filters_upon_filters_do_not_fill_the_memory(template: str) -> None:
     with pytest.raises(PromptRenderFailed, match="too long"):
         text(template, x='a "word"')
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": "b"}, "a" * 10_000])
+async def test_nobody_else_waits_while_long_values_are_written(
+    monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    threads: list[int] = []
+
+    def clock() -> float:
+        threads.append(threading.get_ident())
+        return 0.0
+
+    monkeypatch.setattr(filling, "clock", clock)
+    whole = compiled("{{ x }}", Variable(name="x", type="json"))
+    asked_for = Labelled(1, "Acme", "greeting", 1, whole, PromptCache())
+
+    await asked_for.rendered({"x": "short"}, {})
+    assert set(threads) == {threading.get_ident()}
+    threads.clear()
+    await asked_for.rendered({"x": value}, {})
+
+    assert threading.get_ident() not in threads
