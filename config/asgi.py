@@ -13,10 +13,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django_application = get_asgi_application()
 
 # Consumers import models, which need the application registry that the line above has filled.
-from chat.routing import websocket_urlpatterns  # noqa: E402
+from chat.routing import websocket_urlpatterns as chat_sockets  # noqa: E402
 from config.lifespan import Lifespan  # noqa: E402
 from core.request_id import RequestId  # noqa: E402
 from gateway.routing import http_urlpatterns  # noqa: E402
+from prompts.playground.routing import websocket_urlpatterns as prompt_sockets  # noqa: E402
 
 application = Lifespan(
     RequestId(
@@ -24,7 +25,7 @@ application = Lifespan(
             {
                 "http": URLRouter([*http_urlpatterns, re_path("", cast(Any, django_application))]),
                 "websocket": AllowedHostsOriginValidator(
-                    AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+                    AuthMiddlewareStack(URLRouter([*chat_sockets, *prompt_sockets]))
                 ),
             }
         )

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from llm.caching import purges
-from prompts.admin import comparing, moves
+from prompts.admin import comparing, moves, playground
 from prompts.admin.editing import views as editing
 from prompts.admin.pages import CSS, url_of, user_of
 from prompts.models import PRODUCTION, Prompt, PromptLabel
@@ -75,7 +75,7 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that writes a version, and those that release and compare versions."""
+        """Add the pages that write, try, release and compare versions."""
         own: list[tuple[str, Any, str]] = [
             ("versions/add/", self.add_version, "add_version"),
             ("versions/preview/", require_POST(editing.live_view), "preview"),
@@ -89,6 +89,7 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "decide_move",
             ),
             ("diff/", self.diff_page, "diff"),
+            ("playground/", self.playground_page, "playground"),
         ]
         return [
             path(
@@ -129,6 +130,9 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def diff_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
         return comparing.view(self, request, prompt_id)
+
+    def playground_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
+        return playground.view(self, request, prompt_id)
 
 
 def _versions_and_labels(prompt: Prompt, request: HttpRequest) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Versions and models side by side, tried out by staff at their own expense."""
