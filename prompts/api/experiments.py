@@ -18,13 +18,16 @@ from core.api import NewestFirst
 from prompts.api.rights import check_staff
 from prompts.api.versions import SettingsSerializer
 from prompts.experiments import plans, results, services
-from prompts.experiments.plans import NAME
+from prompts.experiments.plans import MOST_ARMS, MOST_VERSIONS, NAME
+from prompts.experiments.ramp import LEAST_PERCENT, LONGEST_HOURS, MOST_STEPS
 from prompts.models import Arm, Experiment, ExperimentState, Metric, Prompt, Unit
 
 
 class ArmSerializer(serializers.ModelSerializer[Arm]):
     name = serializers.RegexField(NAME, max_length=50)
-    version = serializers.IntegerField(source="version.number", min_value=1)
+    version = serializers.IntegerField(
+        source="version.number", min_value=1, max_value=MOST_VERSIONS
+    )
     settings = SettingsSerializer(required=False)
 
     class Meta:
@@ -33,8 +36,8 @@ class ArmSerializer(serializers.ModelSerializer[Arm]):
 
 
 class StepSerializer(serializers.Serializer[Any]):
-    hours = serializers.FloatField(min_value=0)
-    percent = serializers.FloatField(min_value=0, max_value=100)
+    hours = serializers.FloatField(min_value=0, max_value=LONGEST_HOURS)
+    percent = serializers.FloatField(min_value=LEAST_PERCENT, max_value=100)
 
 
 class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
@@ -44,8 +47,8 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
     name = serializers.RegexField(NAME, max_length=100, help_text="Usage records carry it.")
     unit = serializers.ChoiceField(choices=Unit.choices, default=Unit.USER)
     primary_metric = serializers.ChoiceField(choices=Metric.choices, default=Metric.COST)
-    ramp = StepSerializer(many=True, required=False)
-    arms = ArmSerializer(many=True)
+    ramp = StepSerializer(many=True, required=False, max_length=MOST_STEPS)
+    arms = ArmSerializer(many=True, max_length=MOST_ARMS)
 
     class Meta:
         model = Experiment

@@ -13,6 +13,7 @@ from prompts.models import LABEL_NAME, PRODUCTION, Experiment, Metric, Unit
 from prompts.models.experiments import MOST_WEIGHT
 
 MOST_ARMS = 10
+MOST_VERSIONS = 2**31 - 1
 NAME = r"^[A-Za-z0-9_-]+\Z"
 
 Share = Annotated[float, Meta(ge=0, le=10)]
@@ -20,7 +21,7 @@ Share = Annotated[float, Meta(ge=0, le=10)]
 
 class ArmPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=NAME, max_length=50)]
-    version: Annotated[int, Meta(ge=1, le=2**31 - 1)]  # its number
+    version: Annotated[int, Meta(ge=1, le=MOST_VERSIONS)]  # its number
     is_control: bool = False
     weight: Annotated[int, Meta(ge=0, le=MOST_WEIGHT)] = 1
     model: Annotated[str, Meta(max_length=200)] = ""

@@ -11,13 +11,14 @@ from core.errors import InvalidRequest
 
 MOST_STEPS = 20
 LONGEST_HOURS = 24 * 365
+LEAST_PERCENT = 0.01
 
 
 class Step(Struct, frozen=True, forbid_unknown_fields=True):
     """From so many hours after the start, so many units of a hundred."""
 
     hours: Annotated[float, Meta(ge=0, le=LONGEST_HOURS)]
-    percent: Annotated[float, Meta(gt=0, le=100)]
+    percent: Annotated[float, Meta(ge=LEAST_PERCENT, le=100)]
 
 
 Ramp = tuple[Step, ...]

@@ -19,6 +19,8 @@ SHARED = [
     ("colleague", "GET /api/prompts/.*", 200, "An organization's prompts are all its people's."),
     ("colleague", "POST /api/prompts/{name}/render/", 200, "The same."),
     ("colleague", "(POST|PUT|DELETE) /api/prompts/.*", 403, "For staff, whatever the prompt is."),
+    ("colleague", "GET /api/experiments/.*", 200, "As the prompts that they are about."),
+    ("foreigner|colleague", "POST /api/experiments/.*", 403, "For staff, whatever the id."),
     ("foreigner|colleague", "(PATCH|DELETE) /api/budgets/.*", 403, "For staff, whatever the id."),
     (
         "foreigner|colleague",
@@ -74,6 +76,8 @@ RULES = [
     ("[A-Z]+ /api/keys/.*", "expires_at", ".*wrong format.*", "Schemathesis sends an empty time."),
     ("POST /api/keys/{id}/rotate/", "", ".*revoked.*", "A revoked key gets no new secret."),
     ("POST /api/feedback/", "value", ".*The value of .* is .*", "The kind says which there are."),
+    ("POST /api/experiments/", "arms|label|ramp", ".*", "Versions there are; steps that grow."),
+    ("POST /api/experiments/{id}/start/", "arms|label", ".*", "What was planned is complete."),
     ("GET /api/usage/summary/", "from|to|group_by|currency", ".*", "So many days, since 1970."),
     ("POST /api/prompts/{name}/render/", "variables", ".*", "Those that the prompt has."),
     ("PUT /api/prompts/{name}/labels/{label}/", "due_at", ".*", "A time to come, and none empty."),

@@ -14,9 +14,12 @@ from billing.models import Budget, UsageRecord
 from chat import services
 from config import demo
 from llm.models import SemanticHit
+from prompts import feedback
 from prompts import services as prompts
 from prompts.content import ModelSettings
-from prompts.models import Prompt
+from prompts.experiments import plans
+from prompts.experiments import services as experiments
+from prompts.models import Feedback, FeedbackKind, Prompt
 from prompts.releases import services as releases
 from tests.batch_support import jsonl, line
 from tests.chat_support import question
@@ -81,6 +84,8 @@ class World:
         ).conversation
         self.hit = self._hit()
         self.proposals = self._release()
+        self.experiments = self._compare()
+        self.judged = self._judge()
 
     def credentials(self, part: str) -> list[dict[str, Any]]:
         """Return what each of them sends with a request."""
@@ -101,6 +106,8 @@ class World:
             "/api/keys/": {"id": [key.pk for key in spare]},
             "/api/budgets/": {"id": [budget.pk for budget in Budget.objects.all()]},
             "/api/conversations/": {"id": [str(self.conversation)]},
+            "/api/experiments/": {"id": self.experiments},
+            "/api/feedback/": {"id": [one.pk for one in Feedback.objects.all()]},
             "/api/prompts/": {"name": ["chat-system"]},
             "/api/prompts/.*/labels/": {"label": ["production", *SPARE_LABELS]},
             "/api/prompts/.*/label-moves/": {"id": [*self.proposals["alice"], *others]},
@@ -122,6 +129,9 @@ class World:
             "/api/budgets/": budget,
             "/api/budgets/{id}/": budget,
             "/api/cache/wrong-hit/": {"usage_id": str(self.hit.usage_id)},
+            "/api/experiments/": {"prompt": "chat-system", "label": "production"},
+            "/api/experiments/{id}/promote/": {"arm": "A"},
+            "/api/feedback/": {"request_id": self.judged},
             "/api/prompts/{name}/labels/{label}/": {"version": 1},
             "/api/prompts/{name}/render/": {
                 "label": "production",
@@ -155,6 +165,25 @@ class World:
             ]
             for name in ("alice", "colleague")
         }
+
+    def _compare(self) -> list[int]:
+        """Plan experiments on the demo's prompt; return them."""
+        prompt = Prompt.objects.get(organization=self.organization, name="chat-system")
+        arms = [{"name": "A", "version": 1, "is_control": True}, {"name": "B", "version": 2}]
+        drafts = [plans.read({"name": f"e{number}", "arms": arms}) for number in range(HOW_MANY)]
+        return [experiments.create(prompt=prompt, plan=plan).pk for plan in drafts]
+
+    def _judge(self) -> str:
+        """Have Alice judge a request in every way; return it."""
+        record = UsageRecord.objects.filter(user_id=self.alice.pk).earliest("started_at")
+        for kind in FeedbackKind:
+            feedback.record(
+                principal=principal_for(self.alice),
+                request_id=record.request_id,
+                kind=kind,
+                value=1,
+            )
+        return record.request_id
 
     def _hit(self) -> SemanticHit:
         record = UsageRecord.objects.filter(user_id=self.alice.pk).earliest("started_at")
