@@ -47,8 +47,9 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
     name = serializers.RegexField(NAME, max_length=100, help_text="Usage records carry it.")
     unit = serializers.ChoiceField(choices=Unit.choices, default=Unit.USER)
     primary_metric = serializers.ChoiceField(choices=Metric.choices, default=Metric.COST)
-    ramp = StepSerializer(many=True, required=False, max_length=MOST_STEPS)
-    arms = ArmSerializer(many=True, max_length=MOST_ARMS)
+    # The stubs do not know that a list has a length.
+    ramp = StepSerializer(many=True, required=False, max_length=MOST_STEPS)  # type: ignore[call-arg]
+    arms = ArmSerializer(many=True, max_length=MOST_ARMS)  # type: ignore[call-arg]
 
     class Meta:
         model = Experiment
