@@ -1,5 +1,21 @@
 """Where staff write prompts, release them and look at what came of it."""
 
-from prompts.admin import experiments, label_moves, label_rules, prompts, versions
+from prompts.admin import (
+    datasets,
+    experiments,
+    label_moves,
+    label_rules,
+    prompts,
+    runs,
+    versions,
+)
 
-__all__ = ["experiments", "label_moves", "label_rules", "prompts", "versions"]
+__all__ = [
+    "datasets",
+    "experiments",
+    "label_moves",
+    "label_rules",
+    "prompts",
+    "runs",
+    "versions",
+]

@@ -29,6 +29,11 @@ class Column:
         """Return the share that passed, as label rules count it; `None`: nothing was checked."""
         return Decimal(self.passed) / self.counted if self.counted else None
 
+    @property
+    def percent(self) -> Decimal | None:
+        """Return the rate for people."""
+        return None if self.rate is None else self.rate * 100
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -52,7 +52,7 @@ def add_case(  # noqa: PLR0913 - each is a part of a case
     """
     parts = {"variables": dict(variables or {}), "locale": locale}
     said = {"messages": [dict(one) for one in messages], "checks": [dict(one) for one in checks]}
-    content = read_case({"name": name.strip() or _next_name(dataset), **parts, **said})
+    content = read_case({"name": name.strip() or next_name(dataset), **parts, **said})
     return add_cases(dataset=dataset, contents=[content], by=by)[0]
 
 
@@ -100,7 +100,8 @@ def delete_case(*, case: Case, by: User | None = None) -> None:
     _write_down(case.dataset, by, f"The case “{case.name}” was deleted.")
 
 
-def _next_name(dataset: Dataset) -> str:
+def next_name(dataset: Dataset) -> str:
+    """Return the name of a case that has been given none."""
     names = set(dataset.cases.values_list("name", flat=True))
     return next(
         name for number in range(1, len(names) + 2) if (name := f"Case {number}") not in names
