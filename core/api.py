@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_401_UNAUTHORIZED
 from rest_framework.views import APIView, exception_handler
 
-from core.database import AWAY, OUTAGES
+from core.database import AWAY, OUTAGES, is_zero_character
 from core.errors import AppError, DependencyDown, InvalidRequest
 
 
@@ -100,7 +100,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         error = DependencyDown(AWAY)
     if isinstance(error, RecursionError):
         error = InvalidRequest("The body has too much within each other.")
-    if isinstance(error, DataError) and "NUL" in str(error):
+    if is_zero_character(error):
         error = InvalidRequest("A zero character can be in no name.")
     if isinstance(error, AppError):
         return _app_error(error)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DataError, InterfaceError, OperationalError, connections
 
 from core.errors import DependencyDown
 
@@ -14,6 +14,11 @@ OUTAGES = (OperationalError, InterfaceError)  # how Django tells of it
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+
+def is_zero_character(error: Exception) -> bool:
+    """Return whether PostgreSQL refuses a text for the one character that it cannot keep."""
+    return isinstance(error, DataError) and "NUL" in str(error)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from prompts.models import Experiment, ExperimentState, MoveState, Prompt
 
 CHANGE = "prompts.change_experiment"
 PROMOTE = "prompts.change_promptlabel"
+LONGEST_NUMBER = 18  # digits
 
 
 @admin.register(Experiment)
@@ -78,7 +79,7 @@ class ExperimentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if not self.has_add_permission(request):
             raise PermissionDenied
         number = request.GET.get("prompt", "")
-        if not number.isdecimal():
+        if not (number.isdecimal() and len(number) <= LONGEST_NUMBER):
             return self._page(request, "choose", title="New experiment", prompts=_comparable())
         prompt = get_object_or_404(Prompt, pk=int(number))
         editor = PlanEditor(prompt, sent=request.POST or None)
