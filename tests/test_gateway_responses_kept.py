@@ -119,6 +119,16 @@ def test_a_response_goes_on_from_an_earlier_one(caller: Program) -> None:
 
 
 @pytest.mark.processes
+def test_a_request_refers_to_so_many_responses_and_no_more(caller: Program) -> None:
+    items = [reference(f"msg_{number:032x}0000") for number in range(1001)]
+
+    for count, code in ((1000, "item_not_found"), (1001, "invalid_request")):
+        with pytest.raises(openai.APIStatusError) as caught:
+            caller.openai.responses.create(model=caller.model, input=items[:count])
+        assert caught.value.code == code
+
+
+@pytest.mark.processes
 def test_a_response_is_there_until_it_is_deleted(caller: Program) -> None:
     client = caller.openai
     made = client.responses.create(model=caller.model, input="Hello")

@@ -9,7 +9,7 @@ from django.conf import settings
 from msgspec import Raw, Struct
 
 from accounts.principal import Principal
-from core.errors import AppError
+from core.errors import AppError, InvalidRequest
 from gateway.errors import BodyTooLarge
 from gateway.responses import items, kept
 from gateway.responses.items import Sent
@@ -18,6 +18,7 @@ from gateway.responses.wire import CreateResponse
 ITEM_ID = re.compile(r"(?:msg|fc)_([0-9a-f]{32})[0-9a-f]{4}")
 THOUGHT = "rs_"  # what the ids of reasoning items begin with
 REFERENCE = "item_reference"
+MOST_RESPONSES = 1000  # that one request refers to
 AT_ONCE = 20  # responses that are looked up in one go
 
 
@@ -85,6 +86,12 @@ async def _previous(response_id: str | None, owner: Principal) -> list[Sent]:
 async def _referred(sent: Sequence[Sent], owner: Principal) -> dict[str, Raw]:
     """Return by its id each item that is kept of the responses that are referred to."""
     wanted = sorted({id for one in sent if (id := _response_of(one)) is not None})
+    if len(wanted) > MOST_RESPONSES:
+        raise InvalidRequest(
+            f"`input` refers to items of more than {MOST_RESPONSES:,} responses: send the items "
+            "themselves.",
+            param="input",
+        )
     found: dict[str, Raw] = {}
     for first in range(0, len(wanted), AT_ONCE):
         for answer in await kept.find(owner, "answer", wanted[first : first + AT_ONCE]):
