@@ -1,8 +1,9 @@
 """From the forms of a version to its content, and from what is wrong to the field it is about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS
 
 from prompts import includes
@@ -32,9 +33,10 @@ class Reading:
 
     editor: VersionEditor
     content: PromptContent
-    whole: CompiledPrompt | None  # with what it includes
-    found: tuple[Variable, ...]  # that the text uses and nobody had declared
-    other: list[str]  # mistakes that are about no single field
+    found: tuple[Variable, ...] = ()  # that the text uses and nobody had declared
+    used: frozenset[str] | None = None  # names of variables; None: the text cannot be read
+    whole: CompiledPrompt | None = None  # with what it includes
+    other: list[str] = field(default_factory=list)  # mistakes that are about no single field
 
     @property
     def is_valid(self) -> bool:
@@ -55,29 +57,29 @@ def read(editor: VersionEditor, prompt: Prompt) -> Reading:
     """Return what the forms say; each field that is wrong has its error then."""
     are_valid = not any([form.errors for form in editor.forms])  # noqa: C419 - each is read
     reader = _Reader(editor)
-    written = reader.content()
-    reading = Reading(editor, written, None, (), [])
+    reading = Reading(editor, reader.content())
     try:
-        whole = _compiled(written, prompt)
+        whole = _compiled(reading, prompt)
     except PromptContentInvalid as error:
         for problem in error.problems:
             reader.place(problem, reading.other)
-        are_valid = False
     else:
-        reading.content = whole.content
-        reading.found = whole.content.variables[len(written.variables) :]
         # An error may be the reader's own: a language that is there twice.
         reading.whole = whole if are_valid and not reader.has_clash else None
     return reading
 
 
-def _compiled(written: PromptContent, prompt: Prompt) -> CompiledPrompt:
+def _compiled(reading: Reading, prompt: Prompt) -> CompiledPrompt:
     """Return the content with what it includes; raise with the problems of all its parts."""
+    written = reading.content
     try:
-        content = declare_missing(written)
+        reading.content = content = declare_missing(written)
     except PromptContentInvalid as error:
         problems = [*checking.problems_of(written), *error.problems]
         raise PromptContentInvalid(problems=problems) from None
+    reading.found = content.variables[len(written.variables) :]
+    bare = declare_missing(msgspec.structs.replace(written, variables=()))
+    reading.used = frozenset(variable.name for variable in bare.variables)
     return includes.complete_new(
         compile_content(content), name=prompt.name, organization_id=prompt.organization_id
     )
@@ -110,14 +112,14 @@ class _Reader:
 
     def place(self, problem: Problem, other: list[str]) -> None:
         """Put the problem to the field that it is about, or with those of the whole."""
-        field = self._field(problem.place)
-        if field is None or not _has_field(field):
+        about = self._field(problem.place)
+        if about is None or about[1] not in about[0].fields:
             other.append(problem.sentence)
             return
         text = problem.text[:1].upper() + problem.text[1:]
         if problem.line is not None:
             text = f"Line {problem.line}: {problem.text}"
-        form, name = field
+        form, name = about
         form.add_error(name, text)
 
     def _field(self, place: str) -> Field | None:
@@ -156,16 +158,11 @@ class _Reader:
         return tuple(found)
 
 
-def _has_field(field: Field) -> bool:
-    form, name = field
-    return name in form.fields
-
-
 def _mistake(editor: VersionEditor, form: PartForm, name: str, text: str) -> Mistake:
     if name == NON_FIELD_ERRORS:
         return Mistake("", _whose(editor, form), text)
-    field = form[name]
-    return Mistake(str(field.id_for_label), _whose(editor, form) or str(field.label), text)
+    wrong = form[name]
+    return Mistake(str(wrong.id_for_label), _whose(editor, form) or str(wrong.label), text)
 
 
 def _whose(editor: VersionEditor, form: PartForm) -> str:
@@ -173,7 +170,11 @@ def _whose(editor: VersionEditor, form: PartForm) -> str:
     for language in editor.languages:
         for number, message in enumerate(language.messages, start=1):
             if message is form:
-                where = "" if language is editor.default else f" in {language.tag}"
+                where = (
+                    ""
+                    if language is editor.default
+                    else f" in {language.tag or 'the new language'}"
+                )
                 return f"Message {number}{where}"
     if form in editor.variables:
         return f"Variable {form['name'].value() or editor.variables.index(form) + 1}"
@@ -184,9 +185,9 @@ def focus_first(mistakes: list[Mistake], editor: VersionEditor) -> None:
     """Let the browser put the cursor into the first field that is wrong."""
     wrong = next((one.field_id for one in mistakes if one.field_id), None)
     for form in editor.forms:
-        for field in form:
-            if wrong and field.id_for_label == wrong:
-                field.field.widget.attrs["autofocus"] = True
+        for shown in form:
+            if wrong and shown.id_for_label == wrong:
+                shown.field.widget.attrs["autofocus"] = True
 
 
 def by_field(mistakes: list[Mistake]) -> Mapping[str, list[str]]:

@@ -78,7 +78,7 @@ class SampleForm(forms.Form):
         """Say what an empty field stands for."""
         if self._is_known(variable):
             return "as it is when called"
-        value = self._example(variable)
+        value = self._example(variable) if variable.required else variable.default
         return "left out" if value is None else texts.write_value(variable.type, value)
 
     def _example(self, variable: Variable) -> Any:

@@ -66,8 +66,7 @@ def live_view(request: HttpRequest, prompt_id: int) -> HttpResponse:
     return JsonResponse(
         {
             "mistakes": {**by_field(reading.mistakes), **shown.samples.mistakes},
-            "is_valid": reading.is_valid,
-            "used": sorted(_used(reading)),
+            "used": None if reading.used is None else sorted(reading.used),
             "found": [_part(request, "variable", form=row, is_found=True) for row in rows],
             "lacking": {language.key: lack for language, lack in reading.editor.variants},
             "samples": _part(request, "samples", preview=shown),
@@ -178,17 +177,6 @@ def _includes(reading: Reading) -> dict[str, Any]:
     return {
         "included": sorted(reading.whole.included),
         "included_variables": included_variables(reading.whole),
-    }
-
-
-def _used(reading: Reading) -> set[str]:
-    if reading.whole is None:
-        return set()
-    return {
-        name
-        for variant in reading.whole.variants.values()
-        for message in variant
-        for name in message.template.names
     }
 
 

@@ -44,7 +44,7 @@ export class LivePreview {
       const shown = this.#form.querySelector(`[data-lack="${CSS.escape(key)}"]`);
       if (shown) shown.textContent = text;
     }
-    if (answer.is_valid) this.#showVariables(answer);
+    if (answer.used) this.#showVariables(answer);
     element("result").innerHTML = answer.result;
     element("includes").innerHTML = answer.includes;
     if (element("said").textContent !== answer.said) say(answer.said, element("said"));
