@@ -49,6 +49,14 @@ def add_version(
     includes.complete_new(
         compile_content(content), name=prompt.name, organization_id=prompt.organization_id
     )
+    return append_version(prompt=prompt, content=content, note=note, author=author)
+
+
+@transaction.atomic
+def append_version(
+    *, prompt: Prompt, content: PromptContent, note: str = "", author: User | None = None
+) -> PromptVersion:
+    """Return the prompt's next version, of content that the caller has checked."""
     # Two people who save at once get two numbers.
     Prompt.objects.select_for_update().get(pk=prompt.pk)
     newest = prompt.versions.newest_first().first()
