@@ -10,6 +10,7 @@ import accounts.demo
 import billing.demo
 import llm.demo
 import prompts.demo
+import prompts.samples
 from accounts.demo import DemoAccounts
 
 
@@ -30,6 +31,7 @@ def seed(**known: str) -> DemoAccounts:
 def install(*, base_url: str) -> DemoAccounts:
     """Seed this installation and write its sign-in facts where only its owner can read them."""
     made = seed(**_known())
+    prompts.samples.seed(made.organization)
     _write({"base_url": base_url, **_facts(made)})
     return made
 

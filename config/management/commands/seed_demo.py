@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: the demo's people, models, budget and prompt; safe to run twice."""
+"""`manage.py seed_demo`: the demo's people, models, budget and prompts; safe to run twice."""
 
 from typing import Any
 
