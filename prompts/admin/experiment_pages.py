@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prompts.experiments.design import METRICS
 from prompts.experiments.results import ArmResult, Compared, Range, Report
 from prompts.models import Experiment, Metric
 
 WIDTH, MIDDLE, MARGIN = 240.0, 120.0, 8.0  # of the drawing of an interval
 WIDEST = 1.0  # a difference of 100% is as far as a drawing goes
 
-SHARES = {Metric.ERRORS, Metric.STOPS, Metric.REGENERATIONS, Metric.THUMBS, Metric.CHECKS}
 NOT_KNOWN = "not known"
 
 
@@ -96,7 +96,7 @@ _FORMATS: dict[Metric, Callable[[float], str]] = {
     Metric.DURATION: _seconds,
     Metric.INPUT_TOKENS: _count,
     Metric.OUTPUT_TOKENS: _count,
-    **dict.fromkeys(SHARES, _share),
+    **{name: _share for name, metric in METRICS.items() if metric.is_share},
 }
 
 

@@ -27,7 +27,7 @@ MOST_KEPT = 100_000  # units whose arm a process remembers
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class LiveArm:
     """An arm as calls need it."""
 
     pk: int
@@ -55,17 +55,17 @@ class Running:
     salt: bytes
     started_at: float  # seconds since the epoch
     ramp: Ramp
-    arms: Mapping[int, Side]  # by primary key, in its order
+    arms: Mapping[int, LiveArm]  # by primary key, in its order
 
     def includes(self, unit: str) -> bool:
         """Return whether the unit takes part by now; who once does is never left out again."""
         hours = (time.time() - self.started_at) / 3600
         return _fraction(self.salt, b"included", unit) * 100 < percent_after(self.ramp, hours)
 
-    def draw(self, unit: str) -> Side:
+    def draw(self, unit: str) -> LiveArm:
         """Return the arm that the unit's hash falls upon, each as wide as its weight."""
         point = _fraction(self.salt, b"arm", unit) * self._ends[-1]
-        return self._sides[bisect(self._ends, point)]
+        return self._in_turn[bisect(self._ends, point)]
 
     def shares(self) -> dict[str, float]:
         """Return what share of new units each arm gets."""
@@ -73,13 +73,13 @@ class Running:
         return {arm.name: arm.weight / total for arm in self.arms.values()}
 
     @cached_property
-    def _sides(self) -> list[Side]:
+    def _in_turn(self) -> list[LiveArm]:
         return list(self.arms.values())
 
     @cached_property
     def _ends(self) -> list[int]:
         """Where each arm's stretch ends, all of them laid side by side."""
-        return list(accumulate(arm.weight for arm in self._sides))
+        return list(accumulate(arm.weight for arm in self._in_turn))
 
 
 class Drawn(NamedTuple):
@@ -87,7 +87,7 @@ class Drawn(NamedTuple):
 
     experiment: str
     unit: str
-    arm: Side
+    arm: LiveArm
 
     def applied(self, rendered: RenderedPrompt) -> RenderedPrompt:
         """Return the words of the arm's version as the arm has them sent."""
@@ -104,7 +104,7 @@ class Drawn(NamedTuple):
 async def arm_for(prompt_id: int, label: str, units: Mapping[str, str]) -> Drawn | None:
     """Return the arm that the call's unit keeps; `None` where the call is in no experiment.
 
-    `units` says whom the call can be counted for, by kind; see `prompts.experiments.units`.
+    `units` says whom the call can be counted for, by the kind of unit.
     """
     experiment = (await running.get(EVERYWHERE)).get(prompt_id)
     if experiment is None or experiment.label != label:
@@ -199,13 +199,13 @@ def _running_of(experiment: Experiment) -> Running:
         salt=bytes.fromhex(experiment.salt),
         started_at=experiment.started_at.timestamp(),
         ramp=read_ramp(experiment.ramp),
-        arms={arm.pk: side_of(arm) for arm in arms},
+        arms={arm.pk: live_arm_of(arm) for arm in arms},
     )
 
 
-def side_of(arm: Arm) -> Side:
+def live_arm_of(arm: Arm) -> LiveArm:
     """Return an arm as calls need it."""
-    return Side(
+    return LiveArm(
         pk=arm.pk,
         name=arm.name,
         version=arm.version.number,

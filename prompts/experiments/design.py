@@ -1,28 +1,15 @@
 """How an experiment is judged: which figures, which of them must not get worse, how certainly."""
 
-from dataclasses import replace
-
 from prompts.models import Experiment, Metric, Unit
 from prompts.statistics import metrics
 from prompts.statistics.comparison import Design
-from prompts.statistics.metrics import Words
 
 METRICS: dict[Metric, metrics.Metric] = {
     Metric.COST: metrics.COST,
     Metric.TTFT: metrics.TTFT,
     Metric.DURATION: metrics.DURATION,
-    Metric.INPUT_TOKENS: replace(
-        metrics.TOKENS,
-        name=Metric.INPUT_TOKENS.value,
-        label="input tokens",
-        words=Words("reads {by}fewer tokens", "reads {by}more tokens", "it reads more tokens"),
-    ),
-    Metric.OUTPUT_TOKENS: replace(
-        metrics.TOKENS,
-        name=Metric.OUTPUT_TOKENS.value,
-        label="output tokens",
-        words=Words("writes {by}fewer tokens", "writes {by}more tokens", "it writes more tokens"),
-    ),
+    Metric.INPUT_TOKENS: metrics.INPUT_TOKENS,
+    Metric.OUTPUT_TOKENS: metrics.OUTPUT_TOKENS,
     Metric.ERRORS: metrics.ERRORS,
     Metric.STOPS: metrics.STOPS,
     Metric.REGENERATIONS: metrics.REGENERATIONS,

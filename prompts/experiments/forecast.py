@@ -29,7 +29,6 @@ def forecast(prompt: Prompt, plan: Plan) -> Forecast:
     """Return what the plan takes at the traffic of the last two weeks."""
     now = timezone.now()
     lately = figures_of_traffic(prompt, plan.unit, now - timedelta(days=DAYS))
-    shares = [arm.weight for arm in plan.arms]
     control = next((arm.weight for arm in plan.arms if arm.is_control), 0)
     smallest = min((arm.weight for arm in plan.arms if not arm.is_control), default=0)
     if not control or not smallest:
@@ -38,19 +37,26 @@ def forecast(prompt: Prompt, plan: Plan) -> Forecast:
         lately.sums[plan.primary_metric],
         smallest=plan.smallest_effect,
         arm_share=smallest / (smallest + control),
-        comparisons=len(shares) - 1,
+        comparisons=len(plan.arms) - 1,
     )
-    several, figure = SEVERAL[plan.unit], METRICS[plan.primary_metric].label
     if needed is None or lately.first_at is None:
-        text = f"Nothing is known yet of the {figure}: no calls in {DAYS} days tell how it varies."
-        return Forecast(None, None, text)
-    units = math.ceil(needed.watched.total * sum(shares) / (smallest + control))
+        return Forecast(None, None, _unknown(plan))
+    weights = sum(arm.weight for arm in plan.arms)
+    units = math.ceil(needed.watched.total * weights / (smallest + control))
     past = max((now - lately.first_at) / timedelta(days=1), 1.0)
     days = math.ceil(units * past / lately.units)
-    return Forecast(
-        units,
-        days,
-        f"To see a difference of {percent(plan.smallest_effect)} in {figure}, it takes about "
-        f"{roughly(units)} {several} in all arms: about {roughly(days)} "
-        f"{'day' if days == 1 else 'days'}, if as many come as lately.",
+    return Forecast(units, days, _known(plan, units, days))
+
+
+def _unknown(plan: Plan) -> str:
+    figure = METRICS[plan.primary_metric].label
+    return f"Nothing is known yet of the {figure}: no calls in {DAYS} days tell how it varies."
+
+
+def _known(plan: Plan, units: int, days: int) -> str:
+    return (
+        f"To see a difference of {percent(plan.smallest_effect)} in "
+        f"{METRICS[plan.primary_metric].label}, it takes about {roughly(units)} "
+        f"{SEVERAL[plan.unit]} in all arms: about {roughly(days)} "
+        f"{'day' if days == 1 else 'days'}, if as many come as lately."
     )

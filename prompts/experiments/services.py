@@ -12,7 +12,7 @@ from accounts.models import User
 from core.errors import NotFound
 from prompts import services as prompts
 from prompts.experiments import plans, results
-from prompts.experiments.assignment import side_of
+from prompts.experiments.assignment import live_arm_of
 from prompts.experiments.errors import (
     AnotherIsRunning,
     ExperimentExists,
@@ -136,15 +136,15 @@ def delete(*, experiment: Experiment) -> None:
 
 def _version_of(arm: Arm, person: User) -> int:
     """Return the number of the version that says what the arm does, with its settings and model."""
-    side, content = side_of(arm), arm.version.content
-    settings = side.over(content.settings)
-    if side.model:
-        settings = replace(settings, model=side.model)
+    live, content = live_arm_of(arm), arm.version.content
+    settings = live.over(content.settings)
+    if live.model:
+        settings = replace(settings, model=live.model)
     wanted = replace(content, settings=settings)
     known = arm.version.prompt.versions.filter(content_hash=wanted.digest()).newest_first().first()
     if known is not None:
         return arm.version.number if wanted == content else known.number
-    note = f"Version {side.version} as the arm {arm} of an experiment had it."
+    note = f"Version {live.version} as the arm {arm} of an experiment had it."
     version = prompts.add_version(
         prompt=arm.version.prompt, content=wanted, note=note, author=person
     )

@@ -38,11 +38,17 @@ COST = Metric(
     better=Better.LOWER,
     words=Words("costs {by}less", "costs {by}more", "it costs more"),
 )
-TOKENS = Metric(
-    name="tokens",
-    label="tokens",
+INPUT_TOKENS = Metric(
+    name="input_tokens",
+    label="input tokens",
     better=Better.LOWER,
-    words=Words("uses {by}fewer tokens", "uses {by}more tokens", "it uses more tokens"),
+    words=Words("reads {by}fewer tokens", "reads {by}more tokens", "it reads more tokens"),
+)
+OUTPUT_TOKENS = Metric(
+    name="output_tokens",
+    label="output tokens",
+    better=Better.LOWER,
+    words=Words("writes {by}fewer tokens", "writes {by}more tokens", "it writes more tokens"),
 )
 TTFT = Metric(
     name="ttft",
