@@ -19,6 +19,7 @@ from chat.models import Conversation, Message
 from config.asgi import application
 from tests.billing_support import attempt, book, make_tenant
 from tests.chat_support import Person, window
+from tests.playground_support import fields, make_prompt, tried
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
 
@@ -116,6 +117,20 @@ async def test_no_command_on_a_socket_of_ones_own_reaches_anothers_answer(
 
         assert (await page.event())[0] == "error"
     assert await sync_to_async(world.is_untouched)()
+
+
+@pytest.mark.parametrize("who", ["alice", "colleague", "foreigner", "nobody", "leaver"])
+async def test_no_playground_opens_for_whoever_is_not_staff(world: World, who: str) -> None:
+    prompt = await sync_to_async(make_prompt)(world.alice)
+
+    async with tried(prompt.pk, world.browsers[who]) as page:
+        error = await page.event()
+        await page.run(fields((1, "demo-small"), name="Ada"))
+        close = await page.event()
+
+    assert error[0] == "error"
+    assert close == ["close", 4401 if who in ("nobody", "leaver") else 4403]
+    assert not await UsageRecord.objects.aexists()
 
 
 @pytest.mark.parametrize("origin", [None, b"null", b"https://evil.example", b"http://localhost.io"])

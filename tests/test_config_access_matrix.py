@@ -23,8 +23,20 @@ from prompts import services
 from prompts.content import MessageTemplate, PromptContent
 from prompts.experiments import plans
 from prompts.experiments import services as experiments
-from prompts.models import Experiment, Feedback, LabelMove, PromptLabel, PromptVersion
+from prompts.models import (
+    Case,
+    Dataset,
+    DatasetRun,
+    Experiment,
+    Feedback,
+    LabelMove,
+    PromptLabel,
+    PromptVersion,
+)
+from prompts.playground.events import Command as PlaygroundCommand
+from prompts.playground.routing import websocket_urlpatterns as playground_urlpatterns
 from prompts.releases import services as releases
+from prompts.testing import datasets
 from tests.chat_support import Person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("chat_loop")]
@@ -99,6 +111,16 @@ TABLE = {
     },
     "api/^feedback/$": Row("rest", "/api/feedback/"),
     "api/^feedback/(?P<pk>[^/.]+)/$": Row("rest object", "/api/feedback/{feedback}/"),
+    "api/^datasets/$": Row("budgets", "/api/datasets/"),
+    "api/^datasets/(?P<pk>[0-9]{1,18})/$": Row("prompt", "/api/datasets/{dataset}/"),
+    "api/datasets/<int:pk>/cases/": Row("prompt", "/api/datasets/{dataset}/cases/"),
+    "api/datasets/<int:pk>/cases/<int:case_id>/": Row(
+        "prompt", "/api/datasets/{dataset}/cases/{case}/"
+    ),
+    "api/^test-runs/$": Row("budgets", "/api/test-runs/"),
+    "api/^test-runs/(?P<pk>[0-9]{1,18})/$": Row("prompt", "/api/test-runs/{run}/"),
+    "api/^test-runs/(?P<pk>[0-9]{1,18})/cancel/$": Row("prompt", "/api/test-runs/{run}/cancel/"),
+    "api/test-runs/<int:pk>/results/": Row("prompt", "/api/test-runs/{run}/results/"),
     "api/^experiments/$": Row("budgets", "/api/experiments/"),
     "api/^experiments/(?P<pk>[^/.]+)/$": Row("prompt", "/api/experiments/{experiment}/"),
     **{
@@ -141,6 +163,11 @@ class World:
         self.move = releases.move_label(prompt=prompt, number=1)
         plan = plans.read({"name": "hers", "arms": [{"name": "A", "version": 1}]})
         self.experiment = experiments.create(prompt=prompt, plan=plan)
+        dataset = datasets.dataset_named(prompt=prompt, name="hers")
+        self.case = datasets.add_case(dataset=dataset)
+        self.run = DatasetRun.objects.create(
+            dataset=dataset, versions=[1], model_names=["demo-small"], cap_usd=1
+        )
         self.feedback = Feedback.objects.create(
             organization=alice.organization,
             request_id="hers",
@@ -167,6 +194,9 @@ class World:
             key=self.key.pk,
             budget=self.budget.pk,
             experiment=self.experiment.pk,
+            dataset=self.case.dataset_id,
+            case=self.case.pk,
+            run=self.run.pk,
             feedback=self.feedback.pk,
             move=self.move.pk,
         )
@@ -178,6 +208,7 @@ class World:
         talk = Conversation.objects.filter(pk=self.turn.conversation).values().first()
         labels = [*PromptLabel.objects.values(), *LabelMove.objects.values()]
         tried = [*Experiment.objects.values(), *Feedback.objects.values()]
+        tried += [*Dataset.objects.values(), *Case.objects.values(), *DatasetRun.objects.values()]
         prompts = labels, PromptVersion.objects.count(), tried
         return key, message, talk, prompts, Budget.objects.values().get()
 
@@ -216,7 +247,8 @@ def test_every_address_is_in_the_table() -> None:
 def test_every_command_of_a_socket_is_tested() -> None:
     # As tests/test_config_access.py has them.
     assert {command.__name__ for command in get_args(Command)} == {"Subscribe", "Send", "Stop"}
-    assert len(websocket_urlpatterns) == 1
+    assert {command.__name__ for command in get_args(PlaygroundCommand)} == {"Run", "Stop"}
+    assert len(websocket_urlpatterns) == len(playground_urlpatterns) == 1
 
 
 # What a stranger may be answered; 405 is as good as a refusal.

@@ -94,6 +94,7 @@ class Page:
             **case,
         )
         self.shown |= {"saved": saved}
+        self.case = CaseForm(prefix="case", initial={"dataset": name})
 
     def check(self, request: HttpRequest) -> None:
         """Say what is wrong with the form."""
@@ -143,7 +144,7 @@ def view(model_admin: "ModelAdmin[Prompt]", request: HttpRequest, prompt_id: int
 def _page(request: HttpRequest, prompt: Prompt, principal: Principal) -> Page:
     offers = async_to_sync(service.models)(principal)
     sent = request.POST if request.method == "POST" else None
-    asked = [int(one) for one in request.GET.getlist("version") if one.isdecimal()]
+    asked = request.GET.getlist("version")
     is_saving = sent is not None and sent.get("action") == "save"
     case = CaseForm(sent if is_saving else None, prefix="case")
     if sent is not None and not is_saving:

@@ -114,11 +114,13 @@ class Playground:
         prompt: Prompt,
         offers: Sequence[ModelOffer],
         sent: QueryDict | None = None,
-        versions: Sequence[int] = (),
+        asked: Sequence[str] = (),
     ) -> None:
         self.prompt = prompt
         models = [offer.id for offer in offers]
         self.choices = _choices(prompt)
+        self._numbers = {str(number): number for number, _ in self.choices}
+        versions = [self._numbers[one] for one in asked if one in self._numbers]
         self.columns = ColumnFormSet(
             sent,
             prefix="columns",
@@ -187,10 +189,9 @@ class Playground:
 
     def _load(self) -> dict[int, tuple[Variable, ...]]:
         """Return the variables of each version that is chosen, with those of what it includes."""
-        numbers = {str(number): number for number, _ in self.choices}
         found = {}
         for form in self.columns.forms:
-            number = numbers.get(str(form["version"].value()))
+            number = self._numbers.get(str(form["version"].value()))
             if number is None:
                 continue
             key = LabelKey(self.prompt.organization_id, self.prompt.name, PRODUCTION, number)
@@ -250,7 +251,6 @@ def _start(prompt: Prompt, numbers: Sequence[int], models: Sequence[str]) -> lis
     chosen: list[dict[str, Any]] = [
         {"version": number, "model": "" if own[number] else usual}
         for number in numbers[:MOST_COLUMNS]
-        if number in own
     ]
     unused: dict[str, Any] = {"model": usual}
     return [*chosen, *[unused] * (MOST_COLUMNS - len(chosen))]
@@ -281,7 +281,7 @@ def _hint(variable: Variable) -> str:
     if _is_known(variable):
         return "as it is when called"
     if variable.required:
-        return "nothing yet"
+        return "" if variable.type == "text" else "needs a value"
     if variable.default is None:
         return "left out"
     return texts.write_value(variable.type, variable.default)

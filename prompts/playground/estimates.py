@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from accounts.principal import Principal
 from billing.reports.budgets import Standing, of_person, standings
 from core.errors import AppError
+from llm import forecast
 from llm.routing import dry_run
 from llm.routing.dry_run import When
 from prompts.playground.questions import TAGS, Question, call_of
@@ -50,7 +51,7 @@ def _estimate(question: Question, principal: Principal) -> Estimate:
     explained = dry_run.explain(request, call)
     if explained.refusal:
         return Estimate(question, refusal=explained.refusal)
-    # Whoever stands by may answer in the end.
-    asked = [row.most_usd for row in explained.rows if row.when != When.NEVER]
-    known = [cost for cost in asked if cost is not None]
-    return Estimate(question, max(known) if known and len(known) == len(asked) else None)
+    asked = [row for row in explained.rows if row.when != When.NEVER]
+    if any(row.most_usd is None for row in asked):
+        return Estimate(question)
+    return Estimate(question, async_to_sync(forecast.most_usd)(request, principal))
