@@ -3,13 +3,14 @@
 import secrets
 
 import structlog
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.db import transaction
 from django.utils import timezone
 from msgspec.structs import replace
 
 from accounts.models import User
 from core.errors import NotFound
+from core.history import write_down
 from prompts import services as prompts
 from prompts.experiments import plans, results
 from prompts.experiments.assignment import live_arm_of
@@ -246,5 +247,4 @@ def _arm_in_words(arm: plans.ArmPlan) -> str:
 def _log(experiment: Experiment, person: User | None, text: str, *, flag: int = CHANGE) -> None:
     """Put it into the history that the admin shows, if a person did it, and into the log."""
     logger.info("experiments.changed", experiment=experiment.name, what=text)
-    if person is not None:
-        LogEntry.objects.log_actions(person.pk, [experiment], flag, text, single_object=True)
+    write_down(experiment, person, text, flag)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import msgspec
 import structlog
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 
 from accounts.models import Organization, User
 from core.errors import AppError
+from core.history import write_down
 from prompts import includes, services
 from prompts.content import PromptContent
 from prompts.engine.rendering import compile_content
@@ -224,14 +224,8 @@ class _PromptImport:
         added = ", ".join(str(version.number) for version in change.new_versions)
         told = [f"Imported version {added}."] if added else []
         told += ["Imported its description."] if change.description else []
-        if self.whole.by is not None and self.prompt is not None and told:
-            LogEntry.objects.log_actions(
-                user_id=self.whole.by.pk,
-                queryset=[self.prompt],
-                action_flag=CHANGE,
-                change_message=" ".join(told),
-                single_object=True,
-            )
+        if self.prompt is not None and told:
+            write_down(self.prompt, self.whole.by, " ".join(told))
 
     def _describe(self, prompt: Prompt) -> None:
         wanted = self.draft.description

@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 
 import structlog
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from core.errors import AppError, InvalidRequest, NotFound
+from core.history import write_down
 from prompts.models import (
     LABEL_NAME,
     PRODUCTION,
@@ -172,7 +172,7 @@ def delete_label(*, prompt: Prompt, name: str, by: User) -> None:
     if Experiment.objects.running().filter(prompt=prompt, label=name).exists():
         raise MoveRefused(f"A running experiment splits the calls for “{name}”: stop it first.")
     label.delete()
-    _write_down(prompt, by, f"The label “{name}” was taken away.")
+    write_down(prompt, by, f"The label “{name}” was taken away.")
 
 
 def move_due() -> int:
@@ -281,15 +281,4 @@ def _log(move: LabelMove, by: User | None, what: str) -> None:
     )
     reason = move.failure or move.note
     ending = f": {reason}" if reason else "."
-    _write_down(move.prompt, by, f"“{move.label}” to version {number}, {what}{ending}")
-
-
-def _write_down(prompt: Prompt, by: User | None, text: str) -> None:
-    if by is not None:
-        LogEntry.objects.log_actions(
-            user_id=by.pk,
-            queryset=[prompt],
-            action_flag=CHANGE,
-            change_message=text,
-            single_object=True,
-        )
+    write_down(move.prompt, by, f"“{move.label}” to version {number}, {what}{ending}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import transaction
@@ -11,6 +11,7 @@ from django.db.models import Max
 
 from accounts.models import User
 from core.errors import InvalidRequest
+from core.history import write_down
 from prompts.models import Case, Dataset, Prompt
 from prompts.testing.cases import CaseContent, read_case
 from prompts.testing.errors import CaseExists
@@ -32,7 +33,7 @@ def dataset_named(
         ) from None
     dataset, is_new = Dataset.objects.get_or_create(prompt=prompt, name=name, defaults=fields)
     if is_new:
-        _write_down(dataset, by, "The dataset was made.", ADDITION)
+        write_down(dataset, by, "The dataset was made.", ADDITION)
     return dataset
 
 
@@ -76,7 +77,7 @@ def add_cases(
         for place, content in enumerate(contents, start=start)
     )
     what = f"The case “{made[0].name}” was" if len(made) == 1 else f"{len(made)} cases were"
-    _write_down(dataset, by, f"{what} added.")
+    write_down(dataset, by, f"{what} added.")
     return made
 
 
@@ -89,7 +90,7 @@ def edit_case(*, case: Case, content: CaseContent, by: User | None = None) -> Ca
     for name, value in content.stored().items():
         setattr(case, name, value)
     case.save()
-    _write_down(case.dataset, by, f"The case “{case.name}” was changed.")
+    write_down(case.dataset, by, f"The case “{case.name}” was changed.")
     return case
 
 
@@ -97,7 +98,7 @@ def edit_case(*, case: Case, content: CaseContent, by: User | None = None) -> Ca
 def delete_case(*, case: Case, by: User | None = None) -> None:
     """Delete a case; what runs have seen of it stays."""
     case.delete()
-    _write_down(case.dataset, by, f"The case “{case.name}” was deleted.")
+    write_down(case.dataset, by, f"The case “{case.name}” was deleted.")
 
 
 def next_name(dataset: Dataset) -> str:
@@ -106,14 +107,3 @@ def next_name(dataset: Dataset) -> str:
     return next(
         name for number in range(1, len(names) + 2) if (name := f"Case {number}") not in names
     )
-
-
-def _write_down(dataset: Dataset, by: User | None, text: str, flag: int = CHANGE) -> None:
-    if by is not None:
-        LogEntry.objects.log_actions(
-            user_id=by.pk,
-            queryset=[dataset],
-            action_flag=flag,
-            change_message=text,
-            single_object=True,
-        )

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import structlog
 from asgiref.sync import async_to_sync
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,6 +12,7 @@ from accounts.models import Organization, User
 from accounts.principal import Principal
 from accounts.services import principal_for
 from core.errors import InvalidRequest, PermissionDenied
+from core.history import write_down
 from llm.routing import routes
 from prompts.applying import THE_PROMPTS_MODEL
 from prompts.models import Dataset, DatasetRun, RunState
@@ -98,7 +98,7 @@ def start(
         created_by=by,
     )
     logger.info("prompts.run_started", run=run.pk, prompt=dataset.prompt.name)
-    _write_down(dataset, by, f"Run {run.pk} was started, up to ${cap_usd.normalize():f}.")
+    write_down(dataset, by, f"Run {run.pk} was started, up to ${cap_usd.normalize():f}.")
     return run
 
 
@@ -108,15 +108,4 @@ def cancel(*, run: DatasetRun, by: User | None = None) -> None:
     still_open = DatasetRun.objects.filter(pk=run.pk, state__in=OPEN)
     if not still_open.update(state=RunState.CANCELLED, ended_at=timezone.now()):
         raise RunRefused("The run has ended already.")
-    _write_down(run.dataset, by, f"Run {run.pk} was cancelled.")
-
-
-def _write_down(dataset: Dataset, by: User | None, text: str) -> None:
-    if by is not None:
-        LogEntry.objects.log_actions(
-            user_id=by.pk,
-            queryset=[dataset],
-            action_flag=CHANGE,
-            change_message=text,
-            single_object=True,
-        )
+    write_down(run.dataset, by, f"Run {run.pk} was cancelled.")
