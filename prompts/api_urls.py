@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from prompts.api.experiments import ExperimentViewSet
 from prompts.api.feedback import FeedbackViewSet
+from prompts.api.files import PromptExport, PromptImport
 from prompts.api.labels import LabelDetail, LabelList, LabelRollback
 from prompts.api.moves import MoveViewSet
 from prompts.api.prompts import PromptViewSet
@@ -17,7 +18,9 @@ router.register("feedback", FeedbackViewSet, basename="feedback")
 
 app_name = "prompts-api"
 urlpatterns = [
+    path("prompts/import/", PromptImport.as_view(), name="import"),
     *router.urls,
+    path("prompts/<slug:name>/export/", PromptExport.as_view(), name="export"),
     path("prompts/<slug:name>/versions/", VersionList.as_view(), name="versions"),
     path("prompts/<slug:name>/versions/<int:number>/", VersionDetail.as_view(), name="version"),
     path("prompts/<slug:name>/labels/", LabelList.as_view(), name="labels"),

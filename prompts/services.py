@@ -74,22 +74,23 @@ def append_version(
     return version
 
 
-def render(
+def render(  # noqa: PLR0913 - each is a part of what a caller asks for
     *,
     organization_id: int,
     name: str,
     label: str = PRODUCTION,
+    number: int | None = None,
     variables: Mapping[str, Any] = NONE,
     context: Mapping[str, Any] = NONE,
     locale: str = "",
 ) -> RenderedPrompt:
-    """Return the words of the version that carries the label now.
+    """Return the words of the version that carries the label now, or of the one by its number.
 
     `variables` must be those that the version declares; of `context`, which is what the caller
     knows anyway, it takes those it declares. No experiment chooses: nobody is asked.
     """
     with translate_outage():
-        found = load(LabelKey(organization_id, name, label))
+        found = load(LabelKey(organization_id, name, label, number))
     return found.render(variables, context, locale)
 
 

@@ -88,6 +88,8 @@ TABLE = {
     "api/^prompts/$": Row("rest", "/api/prompts/"),
     "api/^prompts/(?P<name>[-a-zA-Z0-9_]+)/$": Row("prompt", "/api/prompts/hers/"),
     "api/^prompts/(?P<name>[-a-zA-Z0-9_]+)/render/$": Row("prompt", "/api/prompts/hers/render/"),
+    "api/prompts/import/": Row("budgets", "/api/prompts/import/"),
+    "api/prompts/<slug:name>/export/": Row("prompt", "/api/prompts/hers/export/"),
     "api/prompts/<slug:name>/versions/": Row("prompt", "/api/prompts/hers/versions/"),
     "api/prompts/<slug:name>/versions/<int:number>/": Row(
         "prompt", "/api/prompts/hers/versions/1/"
@@ -112,14 +114,14 @@ TABLE = {
     "api/^feedback/$": Row("rest", "/api/feedback/"),
     "api/^feedback/(?P<pk>[^/.]+)/$": Row("rest object", "/api/feedback/{feedback}/"),
     "api/^datasets/$": Row("budgets", "/api/datasets/"),
-    "api/^datasets/(?P<pk>[0-9]{1,18})/$": Row("prompt", "/api/datasets/{dataset}/"),
+    "api/^datasets/(?P<pk>[^/.]+)/$": Row("prompt", "/api/datasets/{dataset}/"),
     "api/datasets/<int:pk>/cases/": Row("prompt", "/api/datasets/{dataset}/cases/"),
     "api/datasets/<int:pk>/cases/<int:case_id>/": Row(
         "prompt", "/api/datasets/{dataset}/cases/{case}/"
     ),
     "api/^test-runs/$": Row("budgets", "/api/test-runs/"),
-    "api/^test-runs/(?P<pk>[0-9]{1,18})/$": Row("prompt", "/api/test-runs/{run}/"),
-    "api/^test-runs/(?P<pk>[0-9]{1,18})/cancel/$": Row("prompt", "/api/test-runs/{run}/cancel/"),
+    "api/^test-runs/(?P<pk>[^/.]+)/$": Row("prompt", "/api/test-runs/{run}/"),
+    "api/^test-runs/(?P<pk>[^/.]+)/cancel/$": Row("prompt", "/api/test-runs/{run}/cancel/"),
     "api/test-runs/<int:pk>/results/": Row("prompt", "/api/test-runs/{run}/results/"),
     "api/^experiments/$": Row("budgets", "/api/experiments/"),
     "api/^experiments/(?P<pk>[^/.]+)/$": Row("prompt", "/api/experiments/{experiment}/"),

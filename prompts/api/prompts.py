@@ -37,6 +37,13 @@ class RenderSerializer(serializers.Serializer[Any]):
     label = serializers.CharField(  # type: ignore[assignment]  # a field's name
         default=PRODUCTION, max_length=50
     )
+    version = serializers.IntegerField(
+        default=None,
+        allow_null=True,
+        min_value=1,
+        max_value=2_147_483_647,
+        help_text="A version by its number, whatever label it has.",
+    )
     variables = serializers.DictField(default=dict)
     locale = serializers.CharField(default="", allow_blank=True, max_length=LONGEST_LOCALE)
 
@@ -90,11 +97,13 @@ class PromptViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         sent = RenderSerializer(data=request.data)
         sent.is_valid(raise_exception=True)
         principal = principal_of(request)
+        asked = dict(sent.validated_data)
         rendered = services.render(
             organization_id=principal.organization_id,
             name=name,
+            number=asked.pop("version"),
             context={"user_name": principal.user_name} if principal.user_name else {},
-            **sent.validated_data,
+            **asked,
         )
         return Response(
             {
