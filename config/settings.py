@@ -252,6 +252,7 @@ SPECTACULAR_SETTINGS = {
         "ExperimentStateEnum": "prompts.models.ExperimentState",
         "MetricEnum": "prompts.models.Metric",
         "MoveStateEnum": "prompts.models.MoveState",
+        "RunStateEnum": "prompts.models.RunState",
     },
     # Forms are taken too, from the pages for looking around; programs send JSON.
     "PARSER_WHITELIST": ["rest_framework.parsers.JSONParser"],
