@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import BinaryIO
 from uuid import UUID
 
-import structlog
 from django.core.files import File as Content
 from django.db import transaction
 from django.utils import timezone
@@ -16,8 +15,6 @@ from core.database import translate_outage
 from gateway import public_ids
 from gateway.batches import lines
 from gateway.models import OK, Batch, BatchLine, BatchState, File, FilePurpose
-
-logger = structlog.get_logger(__name__)
 
 AT_ONCE = 100  # rows
 NAMES = ("output", "errors")

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import BinaryIO, cast
 from uuid import UUID
 
-import structlog
 from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
@@ -17,8 +16,6 @@ from gateway import paging, public_ids
 from gateway.files.forms import Upload
 from gateway.models import Batch, File, FilePurpose
 from gateway.paging import FilePage
-
-logger = structlog.get_logger(__name__)
 
 LONGEST_NAME = 255
 AT_ONCE = 100  # files that are removed in one go
