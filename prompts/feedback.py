@@ -49,13 +49,6 @@ def record(
     return feedback
 
 
-def regenerated(*, principal: Principal, request_id: str) -> Feedback:
-    """Keep that the caller was not content with an answer and has asked for another."""
-    return record(
-        principal=principal, request_id=request_id, kind=FeedbackKind.REGENERATED, value=1
-    )
-
-
 def _author(principal: Principal) -> dict[str, Any]:
     """Return who speaks: a person is the same in the browser and with each of their keys."""
     if principal.user_id is not None:

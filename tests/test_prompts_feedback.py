@@ -33,6 +33,12 @@ def acting(user: User, organization: Organization) -> Principal:
     return Principal(organization_id=organization.pk, user_id=user.pk)
 
 
+def again(principal: Principal) -> Feedback:
+    """Keep that the caller has asked for another answer to their request."""
+    kind = FeedbackKind.REGENERATED
+    return feedback.record(principal=principal, request_id="r1", kind=kind, value=1)
+
+
 @pytest.fixture
 def principal(ada: User, organization: Organization) -> Principal:
     return acting(ada, organization)
@@ -69,8 +75,8 @@ def test_who_changes_their_mind_is_counted_once_of_each_kind(
 ) -> None:
     for value in (1, -1):
         feedback.record(principal=principal, request_id="r1", kind=THUMB, value=value)
-    feedback.regenerated(principal=principal, request_id="r1")
-    feedback.regenerated(principal=principal, request_id="r1")
+    again(principal)
+    again(principal)
 
     kept = Feedback.objects.order_by("kind")
     assert [(one.kind, one.value) for one in kept] == [("regenerated", 1), ("thumb", -1)]
@@ -82,7 +88,7 @@ def test_what_a_retried_request_is_about_is_its_last_attempt(
     UsageRecord.objects.filter(pk=request_of_ada.pk).update(attempt=2)
     used(organization, request_id="r1", user_id=principal.user_id, prompt_version=1)
 
-    assert feedback.regenerated(principal=principal, request_id="r1").prompt_version == 2
+    assert again(principal).prompt_version == 2
 
 
 @pytest.mark.parametrize("kind", FeedbackKind)
@@ -183,7 +189,7 @@ def test_what_cannot_be_kept_is_refused_with_a_code(
 def test_nobody_takes_back_what_somebody_else_said(
     client: Client, principal: Principal, request_of_ada: UsageRecord, organization: Organization
 ) -> None:
-    kept = feedback.regenerated(principal=principal, request_id="r1")
+    kept = again(principal)
     bob = User.objects.create(username="bob")
     organization.memberships.create(user=bob)
     client.force_login(bob)

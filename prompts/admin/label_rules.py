@@ -4,7 +4,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 
-from prompts.models import LABEL_NAME, LabelRule
+from prompts.models import LABEL_NAME, WRONG_LABEL, LabelRule
 
 
 class LabelRuleForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -15,9 +15,7 @@ class LabelRuleForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_label(self) -> str:
         label: str = self.cleaned_data["label"]
         if not LABEL_NAME.fullmatch(label):
-            raise ValidationError(
-                "A label has small letters, digits, hyphens and underscores, a letter first."
-            )
+            raise ValidationError(WRONG_LABEL)
         return label
 
 

@@ -17,7 +17,7 @@ from core.errors import AppError
 from prompts.admin.pages import prompt_for, render_page, url_of, user_of
 from prompts.models import PRODUCTION, LabelMove, MoveState, Prompt
 from prompts.releases import services as releases
-from prompts.releases.history import moves_of
+from prompts.releases.history import HEAVY, moves_of
 from prompts.releases.rules import rule_of
 
 MOVES_A_PAGE = 50
@@ -93,7 +93,7 @@ def _move_page(
     model_admin: "ModelAdmin[Prompt]", request: HttpRequest, prompt: Prompt, form: MoveForm
 ) -> HttpResponse:
     name, number = form["label"].value() or "", form["number"].value()
-    labels = prompt.labels.select_related("version").defer("version__messages")
+    labels = prompt.labels.select_related("version").defer(*HEAVY)
     return render_page(
         model_admin,
         request,

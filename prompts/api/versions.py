@@ -1,6 +1,6 @@
 """Versions over REST: read by all, appended by staff who may."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from core.api import Pages, Words
 from core.errors import InvalidRequest
 from prompts import services
 from prompts.api.rights import check_staff, prompt_named
-from prompts.content import PromptContent
+from prompts.content import PromptContent, Role, VariableType
 from prompts.models import PromptVersion
 
 
@@ -26,15 +26,13 @@ class AnyJson(serializers.JSONField):
 
 
 class MessageTemplateSerializer(serializers.Serializer[Any]):
-    role = serializers.ChoiceField(choices=["system", "developer", "user", "assistant"])
+    role = serializers.ChoiceField(choices=get_args(Role))
     template = Words(trim_whitespace=False)
 
 
 class VariableSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
-    type = serializers.ChoiceField(
-        choices=["text", "number", "boolean", "choice", "list", "json"], default="text"
-    )
+    type = serializers.ChoiceField(choices=get_args(VariableType), default="text")
     required = serializers.BooleanField(default=True)  # type: ignore[assignment]  # a field's name
     default = AnyJson(default=None)
     options = serializers.ListField(child=Words(), required=False, help_text="Of a choice.")

@@ -15,7 +15,7 @@ from prompts.files.documents import Document, DocumentInvalid, read
 from prompts.files.drafts import Bundle, LabelDraft, PromptDraft, Source, VersionDraft
 from prompts.files.errors import FileProblem, ImportInvalid
 from prompts.files.layout import LABELS, PROMPT, VERSIONS
-from prompts.models import LABEL_NAME
+from prompts.models import LABEL_NAME, WRONG_LABEL
 
 MAX_FILES = 5_000
 MAX_TOTAL = 20_000_000  # bytes, of all files
@@ -207,8 +207,7 @@ class _Reading:
         for name, said in (self._fields(source, value, None) or {}).items():
             here = source.at(name)
             if not LABEL_NAME.fullmatch(name):
-                text = "A label has small letters, digits, hyphens and underscores, a letter first."
-                self.problems.append(here.problem(text))
+                self.problems.append(here.problem(WRONG_LABEL))
             elif (fields := self._fields(here, said, {"version", "hash"})) is not None:
                 self._read_label(prompt, name, here, fields)
 

@@ -5,6 +5,7 @@ from prompts.models.feedback import Feedback, FeedbackKind
 from prompts.models.labels import (
     LABEL_NAME,
     PRODUCTION,
+    WRONG_LABEL,
     LabelMove,
     LabelRule,
     MoveState,
@@ -16,6 +17,7 @@ from prompts.models.testing import Case, CaseResult, Dataset, DatasetRun, RunSta
 __all__ = [
     "LABEL_NAME",
     "PRODUCTION",
+    "WRONG_LABEL",
     "Arm",
     "Case",
     "CaseResult",

@@ -13,6 +13,7 @@ from prompts.models.prompts import Prompt, PromptVersion
 
 PRODUCTION = "production"  # the label that callers get unless they name another
 LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}")
+WRONG_LABEL = "A label has small letters, digits, hyphens and underscores, a letter first."
 
 
 class PromptLabel(models.Model):

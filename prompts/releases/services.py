@@ -12,6 +12,7 @@ from core.history import write_down
 from prompts.models import (
     LABEL_NAME,
     PRODUCTION,
+    WRONG_LABEL,
     Experiment,
     LabelMove,
     MoveState,
@@ -209,10 +210,7 @@ def _lock(prompt: Prompt) -> None:
 def _begin(prompt: Prompt, number: int, name: str, by: User | None, note: str) -> LabelMove:
     """Return a move that is not saved yet, of a label that nobody else can move meanwhile."""
     if not LABEL_NAME.fullmatch(name):
-        raise InvalidRequest(
-            "A label has small letters, digits, hyphens and underscores, a letter first.",
-            param="name",
-        )
+        raise InvalidRequest(WRONG_LABEL, param="name")
     if len(note) > LONGEST_NOTE:
         raise InvalidRequest(f"A note has {LONGEST_NOTE} characters at most.", param="note")
     version = prompt.versions.filter(number=number).first()
