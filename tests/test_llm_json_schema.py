@@ -120,3 +120,35 @@ def test_a_property_may_be_called_pattern() -> None:
 
     assert fits(schema, {"pattern": "(?=a)"})
     assert not fits(schema, {"pattern": 1})
+
+
+def test_many_different_items_are_told_apart_in_no_time() -> None:
+    items = [{"a": [number]} for number in range(20_000)]  # each with each takes half an hour
+
+    json_schema.validator({"uniqueItems": True}).validate(items)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "fits"),
+    [
+        ({"uniqueItems": True}, [1, True, "1", [1], {"a": 1}, {"b": 1}], True),
+        ({"uniqueItems": True}, [1, 1.0], False),
+        ({"uniqueItems": True}, [{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}], False),
+        ({"uniqueItems": True}, [[True], [1]], True),
+        ({"uniqueItems": False}, [1, 1], True),
+        ({"uniqueItems": True}, "aa", True),
+        ({"multipleOf": 0.1}, 0.3, True),
+        ({"multipleOf": 2}, 3, False),
+        ({"multipleOf": 2}, True, True),
+        ({"multipleOf": 0.5}, 10**400, True),
+        ({"multipleOf": 0.5}, float("nan"), False),
+        ({"multipleOf": 0.5}, float("inf"), False),
+        ({"multipleOf": float("inf")}, 1, False),
+    ],
+)
+def test_items_and_numbers_are_compared_as_json_has_them(
+    schema: dict[str, Any], value: Any, fits: bool
+) -> None:
+    checker = json_schema.validator(schema)
+
+    assert checker.is_valid(value) is fits
