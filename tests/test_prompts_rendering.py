@@ -6,28 +6,17 @@ from typing import Any
 import pytest
 from django.utils import translation
 
-from llm.types import FunctionDefinition, PromptCache, Tool
-from prompts.content import (
-    MessageTemplate,
-    ModelSettings,
-    OutputSchema,
-    PromptContent,
-    Variable,
-    VariableType,
-)
+from llm.types import PromptCache
+from prompts.content import MessageTemplate, PromptContent, Variable, VariableType
 from prompts.engine import filling
 from prompts.engine.rendering import CompiledPrompt, compile_content
 from prompts.errors import PromptContentInvalid, PromptRenderFailed, PromptVariablesInvalid
 from prompts.labelled import Labelled
 
 
-def compiled(text: str, *variables: Variable, **settings: Any) -> CompiledPrompt:
-    content = PromptContent(
-        messages=(MessageTemplate(role="system", template=text),),
-        variables=variables,
-        settings=ModelSettings(**settings),
-    )
-    return compile_content(content)
+def compiled(text: str, *variables: Variable) -> CompiledPrompt:
+    messages = (MessageTemplate(role="system", template=text),)
+    return compile_content(PromptContent(messages=messages, variables=variables))
 
 
 def text(template: str, **values: Any) -> str:
@@ -153,123 +142,6 @@ def test_a_wrong_template_is_told_with_its_message_and_line(
         compiled(template, Variable(name="x"))
 
     assert problem in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("variable", "problem"),
-    [
-        (Variable(name="a b"), "“a b” is not a name"),
-        (Variable(name="_a"), "“_a” is not a name"),
-        (Variable(name="forloop"), "“forloop” is not a name"),
-        (Variable(name="a", default="x"), "“a” is required, so it cannot have a default"),
-        (
-            Variable(name="a", type="number", required=False, default="x"),
-            "The default of “a” must be a number",
-        ),
-    ],
-)
-def test_a_wrong_variable_is_told(variable: Variable, problem: str) -> None:
-    with pytest.raises(PromptContentInvalid) as caught:
-        compiled("Hi", variable)
-
-    assert problem in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("settings", "place"),
-    [
-        ({"top_p": 1.5}, "top_p"),
-        ({"top_p": float("nan")}, "top_p"),
-        ({"seed": 2**63}, "seed"),
-        ({"stop": ("",)}, "stop"),
-        ({"stop": ("a",) * 5}, "stop"),
-        ({"model": ""}, "model"),
-        ({"model": "two\nlines"}, "model"),
-        ({"reasoning_effort": "some"}, "reasoning_effort"),
-        ({"max_tokens": 2**31}, "max_tokens"),
-    ],
-)
-def test_a_setting_out_of_range_is_told_by_its_place(settings: dict[str, Any], place: str) -> None:
-    with pytest.raises(PromptContentInvalid) as caught:
-        compiled("Hi", **settings)
-
-    assert [problem.place for problem in caught.value.problems] == [f"settings.{place}"]
-
-
-def tool(name: str = "look_up", parameters: dict[str, Any] | None = None, **more: Any) -> Tool:
-    return Tool(function=FunctionDefinition(name=name, parameters=parameters), **more)
-
-
-@pytest.mark.parametrize(
-    ("parts", "place", "text"),
-    [
-        ({"tools": (tool("no name"),)}, "tools[0]", "names no tool"),
-        ({"tools": (tool(), tool())}, "tools[1]", "two tools `look_up`"),
-        ({"tools": (tool(parameters={"type": "array"}),)}, "tools[0]", "of type `object`"),
-        (
-            {"tools": (tool(parameters={"type": "object", "properties": 1}),)},
-            "tools[0]",
-            "`look_up`: This is no JSON schema",
-        ),
-        ({"tools": (tool(anthropic={"type": "bash"}),)}, "tools[0]", "one vendor alone"),
-        (
-            {"output_schema": OutputSchema(name="x", schema={"type": "nothing"})},
-            "output_schema",
-            "This is no JSON schema",
-        ),
-        (
-            {"output_schema": OutputSchema(name="", schema={"pattern": "(?=a)"})},
-            "output_schema",
-            "names no schema",
-        ),
-    ],
-)
-def test_a_wrong_tool_or_schema_is_told_by_its_place(
-    parts: dict[str, Any], place: str, text: str
-) -> None:
-    messages = (MessageTemplate(role="system", template="Hi"),)
-
-    with pytest.raises(PromptContentInvalid) as caught:
-        compile_content(PromptContent(messages=messages, **parts))
-
-    problem = caught.value.problems[0]
-    assert problem.place == place
-    assert text in problem.text
-
-
-def test_proper_tools_and_schemas_are_kept() -> None:
-    content = PromptContent(
-        messages=(MessageTemplate(role="system", template="Hi"),),
-        settings=ModelSettings(
-            model="fast", top_p=0.1, stop=("END",), seed=-1, reasoning_effort="low"
-        ),
-        tools=(tool(), tool("other", {"type": "object", "properties": {"a": {}}})),
-        output_schema=OutputSchema(name="answer", schema={"type": "object"}),
-    )
-
-    assert compile_content(content).content == content
-
-
-def test_problems_say_their_place_and_line() -> None:
-    messages = (
-        MessageTemplate(role="system", template="Hi"),
-        MessageTemplate(role="user", template="\n{{ y }}\n{% if %}"),
-    )
-
-    with pytest.raises(PromptContentInvalid) as caught:
-        compile_content(PromptContent(messages=messages, locales={"de": messages[:1]}))
-
-    [problem] = caught.value.problems
-    assert (problem.place, problem.line) == ("messages[1]", 3)
-    assert problem.sentence == caught.value.message
-
-
-def test_everything_that_is_wrong_is_told_at_once() -> None:
-    with pytest.raises(PromptContentInvalid) as caught:
-        compiled("{{ y }}", Variable(name="x"), Variable(name="x"), temperature=3.0, max_tokens=0)
-
-    for problem in ("“y” is not declared", "“x” is declared twice", "temperature", "output tokens"):
-        assert problem in caught.value.message
 
 
 @pytest.mark.parametrize(
