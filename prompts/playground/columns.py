@@ -11,7 +11,7 @@ import structlog
 from accounts.principal import Principal
 from core.database import in_thread
 from core.durations import milliseconds_since
-from core.errors import AppError
+from core.errors import AppError, DependencyDown
 from llm import service
 from llm.types import Call, ChatRequest, Delta, Event, Finished, FinishReason, Started
 from prompts.playground import events
@@ -76,7 +76,10 @@ class Column:
             self._is_over = True
             self._news.set()
             await telling
-        self.took = outcome.took or await self._booked()
+        try:
+            self.took = outcome.took or await self._booked()
+        except DependencyDown as error:
+            outcome, self.took = Outcome("failed", error.message), Took()
         return self._end(outcome, duration_ms)
 
     async def _ask_until_stopped(self) -> Outcome:
@@ -120,13 +123,17 @@ class Column:
         if isinstance(event, Started):
             place = self.question.place
             await self._show(events.Started(place, event.provider, event.model))
-        elif isinstance(event, Delta):
-            for kind, text in _pieces(event):
+        elif isinstance(event, Delta) and (pieces := _pieces(event)):
+            await self._note_first()
+            for kind, text in pieces:
                 self._add(kind, text)
 
-    def _add(self, kind: Kind, text: str) -> None:
+    async def _note_first(self) -> None:
         if self._ttft_ms is None:
             self._ttft_ms = milliseconds_since(self._began_at)
+            await self._show(events.Spoke(self.question.place, self._ttft_ms))
+
+    def _add(self, kind: Kind, text: str) -> None:
         self._has_spoken = self._has_spoken or (kind != "thought" and not text.isspace())
         if self._waiting and self._waiting[-1][0] == kind:
             text = self._waiting.pop()[1] + text

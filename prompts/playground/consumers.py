@@ -1,6 +1,7 @@
 """The socket of the playground: runs and stops in, what the columns say out."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -96,7 +97,9 @@ class PlaygroundConsumer(VersionedConsumer):
         await self._show(await column.run())
 
     async def _show(self, event: events.Event) -> None:
-        await self.send(text_data=events.encode(event))
+        # The server raises it where nobody is there any more; `disconnect` stops the columns.
+        with suppress(OSError):
+            await self.send(text_data=events.encode(event))
 
     async def _refuse(self, error: AppError) -> None:
         await self._show(events.Error(error.code, error.message))

@@ -54,6 +54,13 @@ class Started(Struct, frozen=True, array_like=True, tag="started"):
     model: str  # as the vendor names it
 
 
+class Spoke(Struct, frozen=True, array_like=True, tag="spoke"):
+    """The first of the answer has come, after so many milliseconds."""
+
+    column: int
+    ttft_ms: int
+
+
 class Delta(Struct, frozen=True, array_like=True, tag="delta"):
     """The next piece: of the answer, of what the model thinks aloud, or of a call of a tool."""
 
@@ -91,7 +98,7 @@ class Error(Struct, frozen=True, array_like=True, tag="error"):
     message: str
 
 
-Event = Running | Started | Delta | Ended | Total | Error
+Event = Running | Started | Spoke | Delta | Ended | Total | Error
 
 _commands = msgspec.json.Decoder(Command)
 _encoder = msgspec.json.Encoder()

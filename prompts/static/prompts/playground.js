@@ -47,15 +47,20 @@ async function refused(message) {
 }
 
 function lost(message) {
+  if (!isRunning()) return;
   answers.lose(message);
   setRunning(false);
   sheet.showProblem(message);
 }
 
-function setRunning(isRunning) {
-  if (isRunning) runButton.setAttribute("aria-disabled", "true");
+function isRunning() {
+  return runButton.hasAttribute("aria-disabled");
+}
+
+function setRunning(isAsked) {
+  if (isAsked) runButton.setAttribute("aria-disabled", "true");
   else runButton.removeAttribute("aria-disabled");
-  stopButton.hidden = !isRunning;
+  stopButton.hidden = !isAsked;
 }
 
 async function save() {
@@ -76,7 +81,7 @@ form.addEventListener("submit", (event) => {
   const action = event.submitter?.value ?? "run";
   event.preventDefault();
   if (action === "save") save();
-  else if (!runButton.hasAttribute("aria-disabled")) run();
+  else if (!isRunning()) run();
 });
 stopButton.addEventListener("click", () => {
   socket.send({ type: "stop" });

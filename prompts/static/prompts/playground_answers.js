@@ -34,6 +34,7 @@ export class Answers {
     const card = this.shown.get(place);
     if (!card) return;
     if (name === "started") this.started(card, place, rest[1]);
+    else if (name === "spoke") part(card, "ttft").textContent = seconds(rest[0]);
     else if (name === "delta") append(card, rest[0], rest[1]);
     else if (name === "ended") this.ended(card, place, rest);
   }
