@@ -63,7 +63,7 @@ class RunEditor:
         return None
 
     def _estimated(self) -> Estimate:
-        chosen = self.form.cleaned_data
+        chosen = self._chosen()
         runs.check(self._dataset, chosen["versions"], chosen["models"])
         principal = runs.payer(self._dataset.prompt.organization, self._person)
         runs.check_models(chosen["models"], principal)
@@ -75,7 +75,7 @@ class RunEditor:
         )
 
     def _start(self, found: Estimate) -> DatasetRun:
-        chosen = self.form.cleaned_data
+        chosen = self._chosen()
         return runs.start(
             dataset=self._dataset,
             versions=chosen["versions"],
@@ -84,6 +84,11 @@ class RunEditor:
             estimated_usd=found.usd,
             by=self._person,
         )
+
+    def _chosen(self) -> dict[str, Any]:
+        """Return what was chosen, the older version first."""
+        chosen = self.form.cleaned_data
+        return {**chosen, "versions": sorted(chosen["versions"])}
 
     def _models(self, versions: Mapping[int, str]) -> list[tuple[str, str]]:
         """Return what the person may ask for, and the versions' own models where all have one."""

@@ -16,7 +16,7 @@ from prompts.admin.pages import user_of
 from prompts.admin.run_pages import MOST_COLUMNS, rows_of
 from prompts.admin.run_start import RunEditor
 from prompts.models import CaseResult, Dataset, DatasetRun
-from prompts.testing import asks, comparison, runs
+from prompts.testing import comparison, runs
 from prompts.testing.leases import OPEN
 
 CASES_A_PAGE = 50
@@ -134,7 +134,8 @@ class DatasetRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 def _everything(run: DatasetRun, request: HttpRequest) -> dict[str, Any]:
     """Return what the page of a run shows."""
-    total = len(asks.all_of(run)) if run.state in OPEN else 0
+    is_open = run.state in OPEN
+    asked = run.dataset.cases.count() * len(run.versions) * len(run.model_names)
     done = run.results.count()
     is_failed_only = request.GET.get("show") == "failed"
     names = run.results.order_by("case_name").values_list("case_name", flat=True)
@@ -145,9 +146,9 @@ def _everything(run: DatasetRun, request: HttpRequest) -> dict[str, Any]:
     return {
         "title": f"{run}",
         "run": run,
-        "is_open": run.state in OPEN,
+        "is_open": is_open,
         "done": done,
-        "total": max(total, done),
+        "total": max(asked, done),
         "columns": columns,
         "is_wide": len(columns) > MOST_COLUMNS,
         "differences": comparison.differences(run),
