@@ -37,13 +37,13 @@ def view(model_admin: "ModelAdmin[Prompt]", request: HttpRequest, prompt_id: int
     context: dict[str, Any] = {"title": f"Compare versions of {prompt}", "choices": choices}
     if choices:
         old, new = _asked_for(request, prompt, [choice["number"] for choice in choices])
-        parts = [_shown(part) for part in compare(old.content, new.content)]
+        parts = [shown(part) for part in compare(old.content, new.content)]
         context |= {
             "old": old,
             "new": new,
             "versions": [old, new],
-            "changed": [shown for shown in parts if shown.part.change != "unchanged"],
-            "unchanged": [shown for shown in parts if shown.part.change == "unchanged"],
+            "changed": [one for one in parts if one.part.change != "unchanged"],
+            "unchanged": [one for one in parts if one.part.change == "unchanged"],
         }
     return render_page(model_admin, request, "diff", prompt, tab="diff", **context)
 
@@ -64,7 +64,8 @@ def _number(request: HttpRequest, name: str, otherwise: int) -> int:
     return int(sent) if sent.isdecimal() and len(sent) < 9 else otherwise
 
 
-def _shown(part: Part) -> ShownPart:
+def shown(part: Part) -> ShownPart:
+    """Return a part with its changes marked, ready for a page."""
     return ShownPart(
         part,
         [

@@ -10,7 +10,7 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_POST
 
 from llm.caching import purges
-from prompts.admin import comparing, moves, playground
+from prompts.admin import comparing, files, moves, playground
 from prompts.admin.editing import views as editing
 from prompts.admin.pages import CSS, url_of, user_of
 from prompts.models import PRODUCTION, Prompt, PromptLabel
@@ -36,7 +36,8 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         ),
     ]
     change_form_template = "admin/prompts/prompt/change.html"
-    actions = ["purge_cache"]
+    change_list_template = "admin/prompts/prompt/change_list.html"
+    actions = ["purge_cache", "export_selected"]
 
     class Media:
         css = CSS
@@ -67,6 +68,12 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             self.log_change(request, prompt, "Kept answers were thrown away.")
         self.message_user(request, "Done. Every process knows within a second.")
 
+    @admin.action(description="Export the selected as files", permissions=["view"])
+    def export_selected(
+        self, request: HttpRequest, queryset: QuerySet[Prompt]
+    ) -> HttpResponse | None:
+        return files.export_selected(request, queryset)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Prompt | None = None) -> list[str]:
         """Keep the name that callers use."""
         return ["organization", "name"] if obj else []
@@ -90,15 +97,28 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             ),
             ("diff/", self.diff_page, "diff"),
             ("playground/", self.playground_page, "playground"),
+            ("export/", files.document_view, "export_one"),
         ]
-        return [
-            path(
-                f"<int:prompt_id>/{route}",
-                self.admin_site.admin_view(view),
-                name=f"prompts_prompt_{name}",
-            )
-            for route, view, name in own
-        ] + super().get_urls()
+        exchange: list[tuple[str, Any, str]] = [
+            ("files/", self.files_page, "files"),
+            ("files/export/", files.export_view, "export"),
+            ("files/import/", require_POST(self.import_page), "import"),
+        ]
+        return (
+            [
+                path(route, self.admin_site.admin_view(view), name=f"prompts_prompt_{name}")
+                for route, view, name in exchange
+            ]
+            + [
+                path(
+                    f"<int:prompt_id>/{route}",
+                    self.admin_site.admin_view(view),
+                    name=f"prompts_prompt_{name}",
+                )
+                for route, view, name in own
+            ]
+            + super().get_urls()
+        )
 
     def response_add(
         self, request: HttpRequest, obj: Prompt, post_url_continue: str | None = None
@@ -130,6 +150,12 @@ class PromptAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def diff_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
         return comparing.view(self, request, prompt_id)
+
+    def files_page(self, request: HttpRequest) -> HttpResponse:
+        return files.exchange_view(self, request)
+
+    def import_page(self, request: HttpRequest) -> HttpResponse:
+        return files.import_view(self, request)
 
     def playground_page(self, request: HttpRequest, prompt_id: int) -> HttpResponse:
         return playground.view(self, request, prompt_id)
