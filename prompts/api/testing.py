@@ -69,7 +69,7 @@ class ColumnSerializer(serializers.Serializer[Any]):
     answered = serializers.IntegerField()
     counted = serializers.IntegerField(help_text="Results with checks, or an error.")
     passed = serializers.IntegerField()
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]  # a field's name
     rate = serializers.DecimalField(max_digits=7, decimal_places=6, allow_null=True)
     cost_usd = serializers.DecimalField(max_digits=20, decimal_places=12, allow_null=True)
     ttft_ms = serializers.FloatField(allow_null=True)
