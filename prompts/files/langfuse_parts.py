@@ -91,7 +91,7 @@ def with_config(content: PromptContent, config: Any, note: Note) -> PromptConten
     for name, value in config.items():
         try:
             changed = _with(content, name, value)
-        except (msgspec.ValidationError, KeyError, TypeError):
+        except (msgspec.ValidationError, AttributeError, KeyError, TypeError):
             changed = None
         if changed is None or any(_new_problems(content, changed)):
             note(f"`{name}` of the config cannot be taken over.")
