@@ -73,9 +73,15 @@ def _shared(include: PlacedInclude, parts: Parts, known: dict[str, Needed]) -> N
     tag = include.tag
     if tag.is_alone:
         return {}
-    if tag.name not in known:
-        known[tag.name] = _needed(parts[tag.name], parts, known)
-    return {name: one for name, one in known[tag.name].items() if name not in tag.given}
+    needed = _needed_by(tag.name, parts, known)
+    return {name: one for name, one in needed.items() if name not in tag.given}
+
+
+def _needed_by(name: str, parts: Parts, known: dict[str, Needed]) -> Needed:
+    """Return what an included prompt takes, worked out once however often it is included."""
+    if name not in known:
+        known[name] = _needed(parts[name], parts, known)
+    return known[name]
 
 
 def _gathered(
@@ -147,16 +153,17 @@ def _reason(chain: tuple[str, ...], parts: Parts, fine: dict[str, int]) -> str:
 def _misused(root: CompiledPrompt, parts: Parts) -> Iterator[Problem]:
     """Yield where variables of what is included are not used as they are declared."""
     own = {variable.name: variable for variable in root.content.variables}
+    known: dict[str, Needed] = {}
     for include in root.includes:
         name, given = include.tag.name, include.tag.given.keys()
-        theirs = _needed(parts[name], parts, {})
+        theirs = _needed_by(name, parts, known)
         for unknown in sorted(given - theirs.keys()):
             yield _problem(include, f"“{name}” has no variable “{unknown}”.")
         if include.tag.is_alone:
             required = {variable.name for variable in theirs.values() if variable.required}
             for missing in sorted(required - given):
                 yield _problem(include, f"“{name}” needs its variable “{missing}”.")
-        for shared, variable in _shared(include, parts, {}).items():
+        for shared, variable in _shared(include, parts, known).items():
             if shared in own and own[shared].type != variable.type:
                 kinds = f"{variable.type} there and {own[shared].type} here"
                 yield _problem(include, f"“{shared}” of “{name}” is {kinds}.")

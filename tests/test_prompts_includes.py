@@ -266,3 +266,15 @@ async def test_a_moved_label_of_what_is_included_is_seen_within_a_second_and_cos
 
     assert (before, await said()) == ("One", "Two")
     assert labelled.knows(LabelKey(organization.pk, "whole", "production"))
+
+
+def test_a_prompt_included_again_and_again_is_checked_in_no_time(
+    organization: Organization,
+) -> None:
+    publish(organization, "inner", saying("{{ a }}", Variable(name="a")))
+
+    for name, included in (("middle", "inner"), ("outer", "middle"), ("whole", "outer")):
+        publish(organization, name, f"{{% include '{included}' %}}" * 1000)
+
+    with pytest.raises(PromptRenderFailed, match="as much work"):
+        words(organization, variables={"a": "b"})
