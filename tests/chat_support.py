@@ -54,23 +54,33 @@ class Person:
 async def window(
     conversation: uuid.UUID, browser: Client, *, origin: bytes | None = ORIGIN
 ) -> AsyncIterator["Window"]:
+    path = f"/ws/chat/{conversation}/"
+    async with connected(path, browser, "parley.chat.v1", origin) as (communicator, is_open):
+        yield Window(communicator, is_open)
+
+
+@asynccontextmanager
+async def connected(
+    path: str, browser: Client, words: str, origin: bytes | None
+) -> AsyncIterator[tuple[Any, bool]]:
+    """Have a socket as a page of the browser opens it, and know whether it was let in."""
     from config.asgi import application
 
     session = browser.cookies.get(settings.SESSION_COOKIE_NAME)
     cookie = f"{settings.SESSION_COOKIE_NAME}={session.value}" if session else ""
     communicator = WebsocketCommunicator(
         application,
-        f"/ws/chat/{conversation}/",
+        path,
         headers=[
             *([(b"origin", origin)] if origin is not None else []),
             (b"host", b"localhost"),
             (b"cookie", cookie.encode()),
         ],
-        subprotocols=["parley.chat.v1"],
+        subprotocols=[words],
     )
     is_open, _ = await communicator.connect(timeout=PATIENCE)
     try:
-        yield Window(communicator, is_open)
+        yield communicator, is_open
     finally:
         await communicator.disconnect(timeout=PATIENCE)
 

@@ -6,8 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from channels.testing import WebsocketCommunicator
-from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.test import Client
 
@@ -16,7 +14,7 @@ from prompts import services
 from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.models import Prompt
 from prompts.releases import services as releases
-from tests.chat_support import ORIGIN, PATIENCE, Person
+from tests.chat_support import ORIGIN, PATIENCE, Person, connected
 
 RIGHTS = ("view_prompt", "add_promptversion")
 TEXTS = ("Be kind to {{ name }}.", "Be brief with {{ name }}.")
@@ -59,28 +57,16 @@ def fields(
 
 @asynccontextmanager
 async def tried(
-    prompt_id: int, browser: Client, *, origin: bytes | None = ORIGIN, words: str = ""
+    prompt_id: int,
+    browser: Client,
+    *,
+    origin: bytes | None = ORIGIN,
+    words: str = "parley.playground.v1",
 ) -> AsyncIterator["Tried"]:
     """Have the playground's socket open, as a page opens it."""
-    from config.asgi import application
-
-    session = browser.cookies.get(settings.SESSION_COOKIE_NAME)
-    cookie = f"{settings.SESSION_COOKIE_NAME}={session.value}" if session else ""
-    communicator = WebsocketCommunicator(
-        application,
-        f"/ws/prompts/{prompt_id}/playground/",
-        headers=[
-            *([(b"origin", origin)] if origin is not None else []),
-            (b"host", b"localhost"),
-            (b"cookie", cookie.encode()),
-        ],
-        subprotocols=[words or "parley.playground.v1"],
-    )
-    is_open, _ = await communicator.connect(timeout=PATIENCE)
-    try:
+    path = f"/ws/prompts/{prompt_id}/playground/"
+    async with connected(path, browser, words, origin) as (communicator, is_open):
         yield Tried(communicator, is_open)
-    finally:
-        await communicator.disconnect(timeout=PATIENCE)
 
 
 class Tried:

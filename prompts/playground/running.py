@@ -38,9 +38,12 @@ async def run_all(
     answers = [Answer(question) for question in questions]
     columns = [Column(one.question, principal, one.take, ip) for one in answers]
     running = [asyncio.create_task(column.run()) for column in columns]
-    await asyncio.wait(running, timeout=MOST_SECONDS)
-    for column in columns:
-        column.stop()
-    for answer, task in zip(answers, running, strict=True):
-        answer.end = await task
+    try:
+        await asyncio.wait(running, timeout=MOST_SECONDS)
+    finally:  # it is time, or nobody waits any more
+        for column in columns:
+            column.stop()
+        ends = await asyncio.gather(*running)
+    for answer, end in zip(answers, ends, strict=True):
+        answer.end = end
     return answers, costs.total(column.took for column in columns)
