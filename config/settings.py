@@ -191,6 +191,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000  # a prompt may have 100 variables, in many languages
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes, for pages; the API has PARLEY_MAX_BODY_BYTES
 
 # --- Static files and logs --------------------------------------------------------------------

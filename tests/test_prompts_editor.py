@@ -22,7 +22,7 @@ from prompts.content import (
     Role,
     Variable,
 )
-from prompts.engine.checking import EFFORTS
+from prompts.engine.checking import EFFORTS, MAX_MESSAGES, MAX_VARIABLES
 from prompts.models import LabelRule, Prompt, PromptVersion
 from prompts.releases import services as releases
 from tests.filled import Fields, fields_of
@@ -161,11 +161,11 @@ def test_a_version_that_is_opened_and_saved_says_the_same(
         first = add(prompt, content)
         add(prompt, f"In between {first.number}.")
 
-        answered = sent(client, prompt, opened(client, prompt, **{"from": str(first.number)}))
+        fields = opened(client, prompt, **{"from": str(first.number)})
+        answered = client.post(page(prompt), fields)
 
-        saved = prompt.versions.newest_first()[0]
-        assert f"Version {first.number + 2} is saved." in answered
-        assert saved.content == content
+        assert answered.status_code == 302, answered.content.decode()
+        assert prompt.versions.newest_first()[0].content == content
         transaction.set_rollback(True)
 
 
@@ -176,6 +176,25 @@ def test_saving_without_a_change_is_told(client: Client, boss: User, prompt: Pro
 
     assert "Nothing has changed since version 1." in answered
     assert prompt.versions.count() == 1
+
+
+def test_a_version_as_large_as_they_get_can_be_saved(
+    client: Client, boss: User, prompt: Prompt
+) -> None:
+    names = [f"v{number}" for number in range(MAX_VARIABLES)]
+    many = tuple(MessageTemplate("user", f"Hello {number}.") for number in range(MAX_MESSAGES))
+    add(
+        prompt,
+        PromptContent(
+            messages=many,
+            variables=tuple(Variable(name, required=False) for name in names),
+            locales=dict.fromkeys(("de", "fr", "it"), many),
+        ),
+    )
+
+    answered = sent(client, prompt, opened(client, prompt), settings__seed="1")
+
+    assert "Version 2 is saved." in answered
 
 
 # --- What is wrong ---------------------------------------------------------------------------

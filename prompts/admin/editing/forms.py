@@ -63,7 +63,14 @@ class MessageForm(PartForm):
         label="Text",
         required=False,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "true", "class": "editor-text"}),
+        widget=forms.Textarea(
+            attrs={
+                "rows": 8,
+                "spellcheck": "true",
+                "class": "editor-text",
+                "placeholder": "You help people with their orders. Be kind to {{ name }}.",
+            }
+        ),
     )
 
     def message(self) -> MessageTemplate | None:
@@ -96,7 +103,7 @@ class VariableForm(PartForm):
         label="If left out", choices=WHEN_LEFT_OUT, initial=REQUIRED, required=False
     )
     default = forms.CharField(
-        label="Value", required=False, strip=False, widget=area(1), help_text="JSON, except text."
+        label="Value", required=False, strip=False, widget=area(1), help_text="As JSON."
     )
     options = forms.CharField(
         required=False, strip=False, widget=area(3), help_text="One on each line."

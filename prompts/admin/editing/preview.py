@@ -85,6 +85,8 @@ def preview(prompt: Prompt, reading: Reading, sent: Mapping[str, Any], user: Use
     locale = str(sent.get("preview-locale", ""))
     samples = SampleForm(declared, offered, sent)
     nothing = Preview(samples, tags, locale if locale in tags else tags[0])
+    if not content.messages:
+        return _without(nothing, "write a message first.")
     if not reading.is_valid:
         reasons = reading.other or ["something is wrong with the version; it is marked."]
         return _without(nothing, " ".join(reasons))

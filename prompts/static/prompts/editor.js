@@ -50,19 +50,29 @@ async function changeRows(button) {
   const parts = partsAround(button);
   const sent = new FormData(form);
   sent.set("do", button.value);
+  document.getElementById("trouble")?.remove();
   parts.at(-1).inert = true; // what is typed meanwhile would be lost
   try {
     const answer = await fetch(location.href, { method: "POST", body: sent });
-    if (!answer.ok) throw new Error(answer.statusText);
-    replace(parts, new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!replaced(parts, page)) throw new Error(answer.statusText);
+    hasChanges = true;
+    preview.now();
   } catch {
+    button.after(trouble());
+  } finally {
     parts.at(-1).inert = false;
-    isLeaving = true;
-    form.requestSubmit(button); // the browser tells what is wrong
-    return;
   }
-  hasChanges = true;
-  preview.now();
+}
+
+/** What to do where the server does not answer as it should: nothing typed is lost. */
+function trouble() {
+  const told = document.createElement("p");
+  told.id = "trouble";
+  told.className = "errornote";
+  told.role = "alert";
+  told.textContent = "That did not work. Look in another tab whether you are still signed in, and try again.";
+  return told;
 }
 
 /** The parts of the page that a button is in, the smallest first. */
@@ -74,13 +84,15 @@ function partsAround(element) {
   return found;
 }
 
-function replace(parts, page) {
+/** Show the smallest part that the page still has; return whether there was one. */
+function replaced(parts, page) {
   for (const part of parts) {
     const changed = page.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`);
     if (!changed) continue; // it is gone: what it was in is shown anew
     part.replaceWith(changed);
-    parts.at(-1).inert = false;
+    parts.at(-1).inert = false; // or nothing in it takes the focus
     (changed.querySelector("[autofocus]") ?? [...changed.querySelectorAll("button")].at(-1)).focus();
-    return;
+    return true;
   }
+  return false;
 }
