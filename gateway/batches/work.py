@@ -3,33 +3,29 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
-from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import structlog
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from msgspec import Raw
 
 from accounts.principal import Principal
+from core.database import in_thread
 from core.errors import AppError, DependencyDown
 from core.ids import new_id
 from gateway.batches import asking, leases, outputs, payers, validation
 from gateway.batches.lines import Line, Result
 from gateway.models import WRITING, Batch, BatchLine, BatchState, Endpoint
 from llm import parallel
+from llm.patience import PAUSE, pause, when_database_answers
 from llm.types import Call
 
 logger = structlog.get_logger(__name__)
 
 MOST_BATCHES = 8  # at once
 MOST_OF_ONE = 4  # organization: a short one does not wait for a long one, nor for another's many
-PAUSE = 1.0  # seconds between two looks for work; a cancelled batch is noticed as soon
-
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
 
 
 class _Payer:
@@ -48,7 +44,7 @@ async def work(stop: asyncio.Event) -> None:
             if len(running) < MOST_BATCHES and (claimed := await _claim(full)) is not None:
                 running[asyncio.create_task(_run(*claimed))] = claimed[0].organization_id
                 continue
-            await _sleep(stop)
+            await pause(stop)
     finally:
         for task in running:
             task.cancel()
@@ -66,7 +62,7 @@ async def run(batch: Batch, holder: UUID) -> None:
             try:
                 if not await _may_go_on(batch, holder, payer):
                     break
-                if not await _in_thread(leases.renew, batch, holder):
+                if not await in_thread(leases.renew, batch, holder):
                     # Cancelled, or somebody else's; or the key has ended between the two looks.
                     await _may_go_on(batch, holder, payer)
                     break
@@ -96,7 +92,7 @@ async def _run(batch: Batch, holder: UUID) -> None:
 
 async def _release(batch: Batch, holder: UUID) -> None:
     try:
-        await _in_thread(leases.release, batch, holder)
+        await in_thread(leases.release, batch, holder)
     except DependencyDown:
         logger.warning("gateway.batch_not_released", batch=batch.pk)  # its lease runs out
     else:
@@ -108,22 +104,22 @@ async def _may_go_on(batch: Batch, holder: UUID, payer: _Payer) -> bool:
     if batch.state in WRITING:
         return True
     try:
-        payer.principal = await _in_thread(payers.payer_of, batch)
+        payer.principal = await in_thread(payers.payer_of, batch)
     except DependencyDown:
         raise
     except AppError as error:
         logger.info("gateway.batch_ended_early", batch=batch.pk, code=error.code)
-        await _when_there(leases.end_early, batch, holder, error)
+        await when_database_answers(leases.end_early, batch, holder, error)
         return False
     return True
 
 
 async def _work_at(batch: Batch, holder: UUID, payer: _Payer) -> None:
     if batch.state in WRITING:
-        await _in_thread(outputs.write, batch, holder)
+        await in_thread(outputs.write, batch, holder)
         return
     if batch.state == BatchState.VALIDATING:
-        if not await _in_thread(validation.validate, batch, holder):
+        if not await in_thread(validation.validate, batch, holder):
             return
         batch.state = BatchState.RUNNING
     if await _may_go_on(batch, holder, payer):
@@ -143,7 +139,7 @@ async def _ask_all(batch: Batch, payer: _Payer) -> None:
         result = await asking.ask(line, call)
         if batch.input_file_id is not None:  # whose results become files as well
             batch.bytes += 2 * len(result.text)
-        await _when_there(leases.save, row, result)
+        await when_database_answers(leases.save, row, result)
         return result
 
     todo = parallel.run_all(
@@ -156,7 +152,7 @@ async def _ask_all(batch: Batch, payer: _Payer) -> None:
 
 async def _todo(batch: Batch) -> AsyncGenerator[BatchLine, None]:
     last = 0
-    while lines := await _when_there(leases.next_lines, batch, last):
+    while lines := await when_database_answers(leases.next_lines, batch, last):
         for line in lines:
             yield line
             last = line.number
@@ -165,35 +161,10 @@ async def _todo(batch: Batch) -> AsyncGenerator[BatchLine, None]:
 async def _claim(without: Collection[int]) -> tuple[Batch, UUID] | None:
     holder = new_id()
     try:
-        batch = await _in_thread(leases.claim, holder, without=without)
+        batch = await in_thread(leases.claim, holder, without=without)
     except DependencyDown:
         return None
     except Exception:  # the edge: the worker looks again
         logger.exception("gateway.batch_not_claimed")
         return None
     return (batch, holder) if batch is not None else None
-
-
-async def _when_there(
-    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
-) -> Found:
-    """Call `function` until PostgreSQL answers: what was paid for is not thrown away."""
-    while True:
-        try:
-            return await _in_thread(function, *args, **kwargs)
-        except DependencyDown:
-            await asyncio.sleep(PAUSE)
-
-
-async def _in_thread(
-    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
-) -> Found:
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
-
-
-async def _sleep(stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(PAUSE):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -2,19 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from decimal import Decimal
-from typing import ParamSpec, TypeVar
 
 import structlog
-from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from accounts.principal import Principal
+from core.database import in_thread
 from core.errors import AppError, DependencyDown
 from llm import parallel
-from llm.patience import when_there_is_room
+from llm.patience import PAUSE, pause, when_database_answers, when_there_is_room
 from prompts.models import CaseResult, DatasetRun, RunState
 from prompts.testing import asking, asks, costs, leases, runs, worst_case
 from prompts.testing.asks import Ask, Question
@@ -25,13 +23,9 @@ logger = structlog.get_logger(__name__)
 
 MOST_RUNS = 4  # at once
 CONCURRENCY = 4  # calls of a run at once
-PAUSE = 1.0  # seconds between two looks for work; a cancelled run is noticed as soon
 LATE = 30.0  # seconds that the end of a run waits for the books of its last calls
 
 NOTHING = Spent(usd=Decimal(0), unpriced=0, running=0)
-
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
 
 
 async def work(stop: asyncio.Event) -> None:
@@ -43,7 +37,7 @@ async def work(stop: asyncio.Event) -> None:
             if len(running) < MOST_RUNS and (run := await _claim()) is not None:
                 running.add(asyncio.create_task(_run(run)))
                 continue
-            await _sleep(stop)
+            await pause(stop)
     finally:
         for task in running:
             task.cancel()
@@ -58,7 +52,7 @@ async def do(run: DatasetRun) -> None:
         while not asked.done() and time.monotonic() < held_until:
             await asyncio.wait([asked], timeout=min(PAUSE, settings.LEASE_SECONDS / 3))
             try:
-                if not asked.done() and not await _in_thread(leases.renew, run):
+                if not asked.done() and not await in_thread(leases.renew, run):
                     break  # cancelled, or somebody else's
                 held_until = time.monotonic() + settings.LEASE_SECONDS
             except DependencyDown:
@@ -67,7 +61,7 @@ async def do(run: DatasetRun) -> None:
         was_stopped = asked.cancel()
         await asyncio.wait([asked])
     if was_stopped:
-        await _spend(run, await _when_there(asks.all_of, run))
+        await _spend(run, await when_database_answers(asks.all_of, run))
     # After a fault of ours the lease stays, so that the next try is not made at once.
     if not asked.cancelled():
         asked.result()
@@ -88,21 +82,23 @@ async def _run(run: DatasetRun) -> None:
 
 async def _work_at(run: DatasetRun) -> None:
     try:
-        principal = await _when_there(runs.payer, run.dataset.prompt.organization, run.created_by)
+        principal = await when_database_answers(
+            runs.payer, run.dataset.prompt.organization, run.created_by
+        )
     except AppError as error:  # who started it may not ask any more
-        await _when_there(leases.finish, run, RunState.FAILED, error.message)
+        await when_database_answers(leases.finish, run, RunState.FAILED, error.message)
         return
-    all_asks = await _when_there(asks.all_of, run)
-    todo = await _when_there(asks.missing, run, all_asks)
-    spent = await _when_there(costs.of, _ids(all_asks), principal.organization_id)
+    all_asks = await when_database_answers(asks.all_of, run)
+    todo = await when_database_answers(asks.missing, run, all_asks)
+    spent = await when_database_answers(costs.of, _ids(all_asks), principal.organization_id)
     purse = Purse(cap=run.cap_usd, spent=spent.usd)
     left = await _ask_all(run, todo, purse, principal)
     await _spend(run, all_asks)
     if left:
         why = f"The cap is reached: {left} of {len(all_asks)} answers were not asked for."
-        await _when_there(leases.finish, run, RunState.CAPPED, why)
+        await when_database_answers(leases.finish, run, RunState.CAPPED, why)
     else:
-        await _when_there(leases.finish, run, RunState.DONE)
+        await when_database_answers(leases.finish, run, RunState.DONE)
 
 
 async def _ask_all(run: DatasetRun, todo: list[Ask], purse: Purse, principal: Principal) -> int:
@@ -141,12 +137,12 @@ async def _prepared(ask: Ask, principal: Principal) -> tuple[Question, Decimal]:
 
 
 async def _save(result: CaseResult, spent: Spent, purse: Purse) -> CaseResult:
-    await _when_there(leases.save, result, spent, total_usd=purse.spent)
+    await when_database_answers(leases.save, result, spent, total_usd=purse.spent)
     return result
 
 
 async def _cost(ask: Ask, principal: Principal) -> Spent:
-    return await _when_there(costs.of, [ask.request_id], principal.organization_id)
+    return await when_database_answers(costs.of, [ask.request_id], principal.organization_id)
 
 
 async def _spend(run: DatasetRun, all_asks: list[Ask]) -> None:
@@ -154,8 +150,8 @@ async def _spend(run: DatasetRun, all_asks: list[Ask]) -> None:
     deadline = time.monotonic() + LATE
     organization_id = run.dataset.prompt.organization_id
     while True:
-        spent = await _when_there(costs.of, _ids(all_asks), organization_id)
-        await _when_there(leases.spend, run, spent)
+        spent = await when_database_answers(costs.of, _ids(all_asks), organization_id)
+        await when_database_answers(leases.spend, run, spent)
         if not spent.running or time.monotonic() > deadline:
             return
         await asyncio.sleep(PAUSE / 4)
@@ -167,7 +163,7 @@ def _ids(all_asks: list[Ask]) -> list[str]:
 
 async def _claim() -> DatasetRun | None:
     try:
-        return await _in_thread(leases.claim)
+        return await in_thread(leases.claim)
     except DependencyDown:
         return None
     except Exception:  # the edge: the worker looks again
@@ -177,31 +173,6 @@ async def _claim() -> DatasetRun | None:
 
 async def _release(run: DatasetRun) -> None:
     try:
-        await _in_thread(leases.release, run)
+        await in_thread(leases.release, run)
     except DependencyDown:
         logger.warning("prompts.run_not_released", run=run.pk)  # its lease runs out
-
-
-async def _when_there(
-    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
-) -> Found:
-    """Call `function` until PostgreSQL answers: what was paid for is not thrown away."""
-    while True:
-        try:
-            return await _in_thread(function, *args, **kwargs)
-        except DependencyDown:
-            await asyncio.sleep(PAUSE)
-
-
-async def _in_thread(
-    function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs
-) -> Found:
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
-
-
-async def _sleep(stop: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(PAUSE):
-            await stop.wait()
-    except TimeoutError:
-        return
