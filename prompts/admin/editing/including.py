@@ -22,7 +22,7 @@ def including(prompt: Prompt) -> list[Including]:
     labels = PromptLabel.objects.filter(prompt__organization_id=prompt.organization_id)
     said = labels.annotate(
         said=Cast("version__messages", TextField()), variants=Cast("version__locales", TextField())
-    ).filter(Q(said__contains=prompt.name) | Q(variants__contains=prompt.name))
+    ).filter(_quoted(prompt.name))
     rows = said.order_by("prompt__name", "name").values_list(
         "prompt_id", "prompt__name", "name", "version_id"
     )
@@ -31,3 +31,12 @@ def including(prompt: Prompt) -> list[Including]:
         for prompt_id, name, label, version_id in rows
         if prompt.name in versions.version(version_id).compiled.included
     ]
+
+
+def _quoted(name: str) -> Q:
+    """Find the name in quotes, as JSON writes them; whether it is an include is seen later."""
+    found = Q()
+    for column in ("said", "variants"):
+        for ending in ('\\"', "'"):
+            found |= Q(**{f"{column}__contains": f"{name}{ending}"})
+    return found

@@ -18,7 +18,7 @@ _EXAMPLES: dict[VariableType, Callable[[Variable], Any]] = {
     "text": lambda variable: f"[{variable.name}]"[: variable.max_length],
     "number": lambda variable: 1,
     "boolean": lambda variable: True,
-    "choice": lambda variable: variable.options[0],
+    "choice": lambda variable: next(iter(variable.options), ""),  # it may have none yet
     "list": lambda variable: ["one", "two"][: variable.max_length],
     "json": lambda variable: {},
 }
