@@ -8,6 +8,7 @@ found by their hash: to compare each with each takes a minute for 3,000 objects.
 
 import math
 from collections.abc import Hashable, Iterator
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -21,14 +22,36 @@ from referencing import Registry
 from core.errors import InvalidRequest
 
 LONGEST_TEXT = 10_000  # characters that a pattern looks at; the slowest takes half a second for it
+MOST_REFERENCES = 10_000  # that one value makes us follow; it takes about half a second
 DIALECT = "$schema"
 NOTHING_ELSE: Registry[Any] = Registry()  # a schema that names another one has nobody fetch it
 
 Schema = dict[str, Any]
 Errors = Iterator[ValidationError]
 
+_references_left: ContextVar[int] = ContextVar("references_left")
 
-def validator(schema: Schema) -> Draft202012Validator:
+
+class Checker:
+    """A schema that values can be held against."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._validator: Draft202012Validator = _Linear(schema, registry=NOTHING_ELSE)
+
+    def validate(self, value: Any) -> None:
+        """Raise `ValidationError` where `value` does not fit.
+
+        Raises `Unresolvable` for a `$ref` that leads nowhere, and `RecursionError` where they lead
+        on and on.
+        """
+        before = _references_left.set(MOST_REFERENCES)
+        try:
+            self._validator.validate(value)
+        finally:
+            _references_left.reset(before)
+
+
+def validator(schema: Schema) -> Checker:
     """Return what checks values against `schema`; raise `InvalidRequest` where nothing could."""
     try:
         Draft202012Validator.check_schema(schema)
@@ -38,8 +61,7 @@ def validator(schema: Schema) -> Draft202012Validator:
     # Whatever stands there, it is read as 2020-12; a `$ref` to the root must not think otherwise.
     own = {name: value for name, value in schema.items() if name != DIALECT}
     _check(own)
-    checker: Draft202012Validator = _Linear(own, registry=NOTHING_ELSE)
-    return checker
+    return Checker(own)
 
 
 def _check(schema: Schema) -> None:
@@ -146,6 +168,15 @@ def _is_finite(number: float) -> bool:
     return isinstance(number, int) or math.isfinite(number)
 
 
+def _reference(checker: Any, ref: str, value: Any, schema: Schema) -> Errors:
+    """Follow a `$ref`, but no more often than anyone's schema needs: each may lead to ten more."""
+    left = _references_left.get() - 1
+    if left < 0:
+        raise RecursionError("too many references")
+    _references_left.set(left)
+    yield from checker._validate_reference(ref=ref, instance=value)
+
+
 def _refusal(message: str) -> InvalidRequest:
     return InvalidRequest(message, param="schema")
 
@@ -158,5 +189,7 @@ _Linear = extend(  # type: ignore[no-untyped-call]
         "additionalProperties": _additional_properties,
         "uniqueItems": _unique_items,
         "multipleOf": _multiple_of,
+        "$ref": _reference,
+        "$dynamicRef": _reference,
     },
 )

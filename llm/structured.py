@@ -117,7 +117,8 @@ class _Form:
             raise Misfit(_placed(error.message, error.absolute_path)) from None
         except (Unresolvable, RecursionError):
             raise InvalidRequest(
-                "The JSON schema has a `$ref` that leads nowhere.", param="schema"
+                "The JSON schema has a `$ref` that leads nowhere, or to too many others.",
+                param="schema",
             ) from None
         return value
 

@@ -53,7 +53,7 @@ def test_a_pattern_that_would_never_end_ends(schema: dict[str, Any], value: Any)
     assert ended.stdout == "refused\n", ended.stderr
 
 
-def fits(schema: dict[str, Any], value: Any) -> bool:
+def is_valid(schema: dict[str, Any], value: Any) -> bool:
     try:
         json_schema.validator(schema).validate(value)
     except ValidationError:
@@ -69,22 +69,22 @@ def test_patterns_mean_what_they_say() -> None:
         "additionalProperties": {"type": "boolean"},
     }
 
-    assert fits(code, "AB-12")
-    assert not fits(code, "AB-x")
-    assert fits({"pattern": "b"}, "abc")
-    assert fits({"pattern": "b"}, 7)
-    assert fits(places, {"name": "Oslo", "n_people": 7, "is_capital": True})
-    assert not fits(places, {"n_people": "many"})
-    assert not fits(places, {"people": 7})
-    assert not fits({"additionalProperties": False}, {"people": 7})
-    assert fits({"additionalProperties": False}, "no object")
+    assert is_valid(code, "AB-12")
+    assert not is_valid(code, "AB-x")
+    assert is_valid({"pattern": "b"}, "abc")
+    assert is_valid({"pattern": "b"}, 7)
+    assert is_valid(places, {"name": "Oslo", "n_people": 7, "is_capital": True})
+    assert not is_valid(places, {"n_people": "many"})
+    assert not is_valid(places, {"people": 7})
+    assert not is_valid({"additionalProperties": False}, {"people": 7})
+    assert is_valid({"additionalProperties": False}, "no object")
 
 
 def test_a_text_too_long_for_a_pattern_does_not_fit_it() -> None:
     longest = json_schema.LONGEST_TEXT
 
-    assert fits({"pattern": "^a*$"}, "a" * longest)
-    assert not fits({"pattern": "^a*$"}, "a" * (longest + 1))
+    assert is_valid({"pattern": "^a*$"}, "a" * longest)
+    assert not is_valid({"pattern": "^a*$"}, "a" * (longest + 1))
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_schema_too_deep_is_refused() -> None:
 def test_a_property_may_be_called_pattern() -> None:
     schema = {"properties": {"pattern": {"type": "string"}, "$schema": {"type": "string"}}}
 
-    assert fits(schema, {"pattern": "(?=a)"})
-    assert not fits(schema, {"pattern": 1})
+    assert is_valid(schema, {"pattern": "(?=a)"})
+    assert not is_valid(schema, {"pattern": 1})
 
 
 def test_many_different_items_are_told_apart_in_no_time() -> None:
@@ -149,6 +149,22 @@ def test_many_different_items_are_told_apart_in_no_time() -> None:
 def test_items_and_numbers_are_compared_as_json_has_them(
     schema: dict[str, Any], value: Any, fits: bool
 ) -> None:
-    checker = json_schema.validator(schema)
+    assert is_valid(schema, value) is fits
 
-    assert checker.is_valid(value) is fits
+
+def test_references_that_lead_to_ten_others_each_are_followed_so_far_and_no_further() -> None:
+    levels = {
+        f"level{number}": {"allOf": [{"$ref": f"#/$defs/level{number + 1}"}] * 10}
+        for number in range(9)
+    }
+    schema = {"$ref": "#/$defs/level0", "$defs": {**levels, "level9": {"type": "string"}}}
+
+    with pytest.raises(RecursionError):
+        json_schema.validator(schema).validate("a")
+
+
+def test_a_long_list_whose_items_share_a_schema_is_checked_to_its_end() -> None:
+    schema = {"items": {"$ref": "#/$defs/row"}, "$defs": {"row": {"type": "integer"}}}
+
+    assert is_valid(schema, [1] * 5_000)
+    assert not is_valid(schema, [*[1] * 5_000, "1"])
