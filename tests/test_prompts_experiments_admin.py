@@ -114,20 +114,28 @@ def test_what_is_wrong_with_a_plan_is_shown(
         assert problem in response.content.decode()
 
 
+def ask_as(prompt: Prompt, *, users: int, surface: str = "api") -> None:
+    """Have so many users ask once, each at a cost of their own."""
+    for number in range(users):
+        used(
+            prompt.organization,
+            request_id=f"{surface}-{users}-{number}",
+            user_id=number,
+            prompt_name="greeting",
+            surface=surface,
+            cost_usd=f"0.0{number + 10}",
+        )
+
+
 def test_a_draft_is_changed_and_shows_what_it_takes(
     client: Client, boss: User, prompt: Prompt
 ) -> None:
     experiment = draft(prompt)
     address = page("change", experiment.pk)
-    assert "Nothing is known yet of the cost" in client.get(address).content.decode()
-    for number in range(6):
-        used(
-            prompt.organization,
-            request_id=f"r{number}",
-            user_id=number,
-            prompt_name="greeting",
-            cost_usd=f"0.00{number + 1}",
-        )
+    ask_as(prompt, users=40, surface="playground")
+    ask_as(prompt, users=29)
+    assert "Too little is known yet of the cost" in client.get(address).content.decode()
+    ask_as(prompt, users=40)
 
     response = client.post(address, filled(A, B, name="shorter"), follow=True)
 

@@ -10,6 +10,7 @@ from prompts.experiments.design import METRICS, SEVERAL
 from prompts.experiments.figures import figures_of_traffic
 from prompts.experiments.plans import Plan
 from prompts.models import Prompt
+from prompts.statistics.comparison import FEWEST_UNITS
 from prompts.statistics.planning import units_needed
 from prompts.statistics.wording import percent, roughly
 
@@ -39,7 +40,7 @@ def forecast(prompt: Prompt, plan: Plan) -> Forecast:
         arm_share=smallest / (smallest + control),
         comparisons=len(plan.arms) - 1,
     )
-    if needed is None or lately.first_at is None:
+    if needed is None or lately.first_at is None or lately.units < FEWEST_UNITS:
         return Forecast(None, None, _unknown(plan))
     weights = sum(arm.weight for arm in plan.arms)
     units = math.ceil(needed.watched.total * weights / (smallest + control))
@@ -50,7 +51,10 @@ def forecast(prompt: Prompt, plan: Plan) -> Forecast:
 
 def _unknown(plan: Plan) -> str:
     figure = METRICS[plan.primary_metric].label
-    return f"Nothing is known yet of the {figure}: no calls in {DAYS} days tell how it varies."
+    return (
+        f"Too little is known yet of the {figure}: calls by {FEWEST_UNITS} {SEVERAL[plan.unit]} in "
+        f"{DAYS} days would tell how it varies."
+    )
 
 
 def _known(plan: Plan, units: int, days: int) -> str:

@@ -100,13 +100,17 @@ ARMS = _STATEMENT.format(
 
 
 def traffic(unit: str) -> str:
-    """Return the statement for all calls of a prompt as one arm, the newest so many attempts."""
+    """Return the statement for all calls of a prompt as one arm, the newest so many attempts.
+
+    What staff try and test is asked by nobody, so it tells nothing of those who will.
+    """
     return _STATEMENT.format(
         arm="''",
         unit=unit,
         attempts="SELECT * FROM billing_usagerecord "
         "WHERE organization_id = %(organization)s AND prompt_name = %(prompt)s "
         "AND started_at >= %(since)s AND state = 'settled' "
+        "AND surface NOT IN ('playground', 'tests') "
         "ORDER BY started_at DESC LIMIT %(most)s",
         judged=_OF_PROMPT,
         sums=_SUMS,
