@@ -213,6 +213,14 @@ def test_a_document_says_so_much_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
         documents.read(b"- 1\n" * 51)
 
 
+def test_a_long_key_over_many_children_takes_no_memory() -> None:
+    key = "k" * 300_000
+    children = "".join(f"  c{number}: 1\n" for number in range(3_000))
+
+    with pytest.raises(DocumentInvalid, match="or too deep"):
+        documents.read(f"? {key}\n:\n{children}".encode())
+
+
 def test_a_file_that_is_edited_by_hand_is_a_new_version(acme: Organization) -> None:
     make(acme, "greeting", said("Hello.\nBe kind."), production=1)
     files = export_folder(acme)

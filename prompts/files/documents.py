@@ -14,6 +14,7 @@ import yaml
 MAX_BYTES = 5_000_000  # of one file
 MAX_NODES = 50_000
 MAX_DEPTH = 100
+MAX_PLACES = 10_000_000  # characters of all places together: each has the keys that lead to it
 LONGEST_NUMBER = 400  # digits
 
 NULL = re.compile(r"null|Null|NULL|~|")
@@ -132,6 +133,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.events = yaml.parse(text, Loader=yaml.SafeLoader)
         self.lines: dict[str, int] = {}
+        self.room = MAX_PLACES
 
     def document(self) -> Document:
         next(self.events)  # the stream begins
@@ -148,8 +150,9 @@ class _Reader:
         _check_kind(event)
         if depth > MAX_DEPTH:
             raise _invalid(event, f"More than {MAX_DEPTH} levels are too deep")
-        if len(self.lines) >= MAX_NODES:
-            raise _invalid(event, f"The file says more than {MAX_NODES:,} things")
+        self.room -= len(place)
+        if len(self.lines) >= MAX_NODES or self.room < 0:
+            raise _invalid(event, f"The file says more than {MAX_NODES:,} things, or too deep")
         # The words of a block begin below its mark.
         is_block = isinstance(event, yaml.ScalarEvent) and event.style in ("|", ">")
         self.lines[place] = event.start_mark.line + (2 if is_block else 1)
