@@ -1,10 +1,12 @@
 """The playground in a browser, as a member of staff uses it: compare, stop, keep as a case."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from accounts.models import Membership, User
 from prompts import services
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.browser
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 60_000  # milliseconds
+ADDRESS = re.compile("/playground/")
 
 expect.set_options(timeout=PATIENCE)
 
@@ -107,10 +110,19 @@ async def test_two_versions_answer_and_one_becomes_a_case(
 
 
 async def test_another_version_brings_its_variables_and_mistakes_are_marked(page: Page) -> None:
+    late = asyncio.Event()
+
+    async def hold_the_first(route: Route) -> None:
+        await late.wait()
+        await route.continue_()
+
+    await page.route(ADDRESS, hold_the_first, times=1)
     await page.get_by_role("button", name="Add a column").click()
     await page.get_by_label("Version").nth(2).select_option("3")
     tone = page.get_by_label("tone", exact=True)
     await expect(tone).to_be_visible()
+    async with page.expect_response(ADDRESS):
+        late.set()
     await page.get_by_role("button", name="Run").click()
 
     await expect(page.locator("#playground-problem")).to_contain_text("tone: This needs a value.")

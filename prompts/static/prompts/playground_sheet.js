@@ -7,6 +7,7 @@ export class Sheet {
     this.form = form;
     this.problem = document.getElementById("playground-problem");
     this.asked = 0;
+    this.newest = new Map(); // by part, the request that shows it
   }
 
   /** Return the form as a browser sends it. */
@@ -16,17 +17,18 @@ export class Sheet {
     return new URLSearchParams(fields).toString();
   }
 
-  /** Send the form, and show these parts of the page as the answer has them. */
+  /** Send the form, and show these parts of the page as the newest answer has them. */
   async update(parts, action = "update") {
     const fields = new FormData(this.form);
     fields.set("action", action);
     this.asked += 1;
     const mine = this.asked;
+    for (const id of parts) this.newest.set(id, mine);
     const page = await this.fetched(fields);
     if (!page) return;
-    // What was asked since will show a newer cost, but nobody else shows the other parts.
-    const wanted = parts.filter((id) => id !== "playground-estimate" || mine === this.asked);
-    for (const id of wanted) replace(id, page);
+    for (const id of parts) {
+      if (this.newest.get(id) === mine) replace(id, page, action !== "save");
+    }
   }
 
   showProblem(text) {
@@ -53,12 +55,24 @@ export class Sheet {
   }
 }
 
-/** Show a part anew; what has the focus in it keeps it. */
-function replace(id, page) {
+/** Show a part anew, with what was typed since it was asked for; what has the focus keeps it. */
+function replace(id, page, keepsValues) {
   const old = document.getElementById(id);
   const fresh = page.getElementById(id);
   if (!old || !fresh) return;
   const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+  if (keepsValues) keepValues(old, fresh);
   old.replaceWith(document.adoptNode(fresh));
   if (focused) document.getElementById(focused)?.focus();
+}
+
+function keepValues(old, fresh) {
+  for (const field of old.querySelectorAll("input:not([type=hidden]), select, textarea")) {
+    const twin = fresh.querySelector(`#${CSS.escape(field.id)}`);
+    if (twin && (twin.localName !== "select" || offers(twin, field.value))) twin.value = field.value;
+  }
+}
+
+function offers(select, value) {
+  return [...select.options].some((option) => option.value === value);
 }
