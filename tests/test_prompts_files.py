@@ -1,5 +1,6 @@
 """Prompts as files: written the same each time, and read back as they were."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Organization, User
+from core.errors import InvalidRequest
 from llm.types import FunctionDefinition, Tool
 from prompts import services
 from prompts.content import (
@@ -20,6 +22,7 @@ from prompts.content import (
     Variable,
 )
 from prompts.files import documents
+from prompts.files.archives import read_folder
 from prompts.files.documents import Block, DocumentInvalid
 from prompts.files.errors import ImportChanged, ImportInvalid
 from prompts.files.exporting import export_document, export_folder
@@ -280,6 +283,34 @@ def test_a_protected_label_becomes_a_proposal(acme: Organization, other: Organiz
     move = LabelMove.objects.get(prompt__organization=other)
     assert (move.state, move.proposed_by) == ("proposed", ada)
     assert not Prompt.objects.get(organization=other).labels.exists()
+
+
+def test_a_rule_that_refuses_a_move_keeps_the_whole_import_out(
+    acme: Organization, other: Organization
+) -> None:
+    make(acme, "greeting", said("A"), production=1)
+    LabelRule.objects.create(organization=other, label="production", required_pass_rate=1)
+
+    with pytest.raises(ImportInvalid, match="needs passed tests.*labels can be left out"):
+        bring(other, export_folder(acme))
+    nothing = Prompt.objects.filter(organization=other).count()
+    bring(other, export_folder(acme), labels="none")
+
+    assert (nothing, Prompt.objects.filter(organization=other).count()) == (0, 1)
+
+
+def test_a_folder_is_read_without_what_is_hidden_and_without_links(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "a.yaml").write_text("a: 1\n")
+    (tmp_path / "README.md").write_text("Words\n")
+    (tmp_path / "greeting.yaml").write_text("a: 1\n")
+
+    found = read_folder(tmp_path)
+    (tmp_path / "passwords.yaml").symlink_to("/etc/passwd")
+
+    assert found == {"greeting.yaml": b"a: 1\n"}
+    with pytest.raises(InvalidRequest, match="is a link"):
+        read_folder(tmp_path)
 
 
 def test_what_is_imported_together_may_include_each_other(

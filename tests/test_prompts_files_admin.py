@@ -85,7 +85,7 @@ def test_what_is_shown_is_what_is_imported(
     assert "“production” moves from version 1 to version 2" in shown
     assert "Three &lt;b&gt;" in re.sub(r"</?(ins|del|span)[^>]*>|\[(added|removed): |\]", "", shown)
     assert "somebody has edited it since" in shown
-    assert "Imported. 1 × new version, 1 × label moved." in done.content.decode()
+    assert "Imported. 1 new version, 1 label moved." in done.content.decode()
     assert prompt.labels.get().version.number == 2
     assert LogEntry.objects.filter(change_message="Imported version 2.", user=boss).exists()
 

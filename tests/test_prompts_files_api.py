@@ -58,7 +58,7 @@ def test_a_prompt_goes_out_as_yaml_and_comes_back(clerk: Person) -> None:
     assert prompt["labels"] == [
         {"label": "production", "version": 2, "before": 1, "state": "moved"}
     ]
-    assert done["summary"] == "1 × new version, 1 × label moved."
+    assert done["summary"] == "1 new version, 1 label moved."
     assert PromptVersion.objects.get(number=2).author == clerk.user
 
 

@@ -37,7 +37,9 @@ class ImportInvalid(AppError):
         told = problems[:MOST_TOLD]
         if len(problems) > MOST_TOLD:
             told = [*told, FileProblem("and", None, "", f"{len(problems) - MOST_TOLD} more.")]
-        super().__init__("\n".join(one.sentence for one in told), details=_by_place(told))
+        super().__init__(
+            "\n".join(one.sentence for one in told), param="files", details=_by_place(told)
+        )
         self.problems = tuple(told)
 
 

@@ -230,4 +230,6 @@ def _typed_wrong(source: Source, name: str, error: msgspec.ValidationError) -> F
     found = WHERE.match(str(error))
     text, inside = (found["text"], found["place"] or "") if found else (str(error), "")
     place = inside.split("[...]")[0]
-    return source.at(name + place).problem(f"{text}.")
+    # In the library's words a value that is none of those allowed is an "enum value".
+    told = text.replace("Invalid enum value", "It cannot be")
+    return source.at(name + place).problem(f"{told}.")

@@ -26,12 +26,12 @@ def summary(outcome: Outcome) -> str:
     new = sum(prompt.is_new for prompt in changed)
     moves = [label.state for prompt in changed for label in prompt.moves]
     counted = [
-        (new, "new prompt"),
-        (versions, "new version"),
-        (moves.count("moved"), "label moved"),
-        (moves.count("proposed"), "move of a label proposed"),
+        (new, "new prompt", "new prompts"),
+        (versions, "new version", "new versions"),
+        (moves.count("moved"), "label moved", "labels moved"),
+        (moves.count("proposed"), "move of a label proposed", "moves of labels proposed"),
     ]
-    told = [f"{count} × {what}" for count, what in counted if count]
+    told = [f"{count} {one if count == 1 else more}" for count, one, more in counted if count]
     return f"{', '.join(told) or 'Descriptions change'}."
 
 

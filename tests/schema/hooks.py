@@ -80,6 +80,7 @@ RULES = [
     ("POST /api/experiments/{id}/start/", "arms|label", ".*", "What was planned is complete."),
     ("GET /api/usage/summary/", "from|to|group_by|currency", ".*", "So many days, since 1970."),
     ("POST /api/prompts/{name}/render/", "variables", ".*", "Those that the prompt has."),
+    ("POST /api/prompts/import/", "files|labels", ".*", "Files of prompts, and a label there is."),
     ("PUT /api/prompts/{name}/labels/{label}/", "due_at", ".*", "A time to come, and none empty."),
     (
         "POST /api/prompts/{name}/versions/",

@@ -29,6 +29,7 @@ MODEL = "test-model"
 WRITES_PROMPTS = [
     *("add_promptversion", "change_promptlabel", "delete_promptlabel", "change_labelmove"),
 ]
+IMPORTED = "name: imported\nversions: {a: {messages: [{role: user, template: Hi}]}}\n"
 SPARE_LABELS = ["staging", "canary", "trial"]
 HOW_MANY = 4  # of each, because some requests end what they are about
 
@@ -133,6 +134,7 @@ class World:
             "/api/experiments/{id}/promote/": {"arm": "A"},
             "/api/feedback/": {"request_id": self.judged},
             "/api/prompts/{name}/labels/{label}/": {"version": 1},
+            "/api/prompts/import/": {"files": {"imported.yaml": IMPORTED}, "labels": "none"},
             "/api/prompts/{name}/render/": {
                 "label": "production",
                 "variables": {"user_name": "Ann", "today": "Monday"},
