@@ -18,7 +18,7 @@ from tests.servers import Site
 pytestmark = pytest.mark.browser
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 10_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
 SCHEMA = '{"type": "object", "properties": {"answer": {"type": "string"}}}'
 
 expect.set_options(timeout=PATIENCE)

@@ -21,6 +21,7 @@ from prompts import services
 from prompts.admin.editing.reading import Reading
 from prompts.admin.editing.samples import SampleForm
 from prompts.applying import THE_PROMPTS_MODEL, applied
+from prompts.content import PromptContent
 from prompts.labelled import RenderedPrompt
 from prompts.models import Prompt
 
@@ -75,11 +76,11 @@ def model_names(prompt: Prompt) -> list[str]:
 
 def preview(prompt: Prompt, reading: Reading, sent: Mapping[str, Any], user: User) -> Preview:
     """Return what the forms make of the sample values that were sent."""
+    content = reading.content
     offered = {
         "user_name": user.get_full_name() or user.get_username(),
         "organization": Organization.objects.get(pk=prompt.organization_id).name,
     }
-    content = reading.content
     declared = reading.whole.variables if reading.whole else content.variables
     tags = (content.default_locale, *content.locales)
     locale = str(sent.get("preview-locale", ""))
@@ -90,12 +91,17 @@ def preview(prompt: Prompt, reading: Reading, sent: Mapping[str, Any], user: Use
     if not reading.is_valid:
         reasons = reading.other or ["something is wrong with the version; it is marked."]
         return _without(nothing, " ".join(reasons))
+    return _rendered(prompt, content, nothing)
+
+
+def _rendered(prompt: Prompt, content: PromptContent, nothing: Preview) -> Preview:
+    samples = nothing.samples
     try:
         rendered = services.preview(
             organization_id=prompt.organization_id,
             content=content,
             variables=samples.values(),
-            context=offered,
+            context=samples.offered,
             locale=nothing.locale,
         )
     except AppError as error:
@@ -105,7 +111,7 @@ def preview(prompt: Prompt, reading: Reading, sent: Mapping[str, Any], user: Use
     if not rendered.messages:
         return _without(nothing, "with these values, every message is blank.")
     shown = tuple(_shown(message.role, str(message.content)) for message in rendered.messages)
-    return Preview(samples, tags, nothing.locale, shown, _figures(prompt, rendered))
+    return Preview(samples, nothing.tags, nothing.locale, shown, _figures(prompt, rendered))
 
 
 def _without(nothing: Preview, problem: str) -> Preview:

@@ -48,13 +48,7 @@ def write_view(
     reading = read(editors.sent(request.POST, is_checked=True), prompt)
     if asked == "preview":
         return _previewed(model_admin, request, prompt, reading)
-    version = _saved(request, prompt, reading)
-    if version is None:
-        return _page(model_admin, request, prompt, reading.editor, reading)
-    _tell(model_admin, request, prompt, version, reading)
-    if asked == "publish":
-        _publish(request, prompt, version)
-    return HttpResponseRedirect(url_of("change", prompt))
+    return _save(model_admin, request, prompt, reading, is_published=asked == "publish")
 
 
 def live_view(request: HttpRequest, prompt_id: int) -> HttpResponse:
@@ -84,6 +78,23 @@ def _previewed(
     for variable in reading.found:
         reading.editor.add_variable(variable)
     return _page(model_admin, request, prompt, reading.editor, reading, shown)
+
+
+def _save(
+    model_admin: "ModelAdmin[Prompt]",
+    request: HttpRequest,
+    prompt: Prompt,
+    reading: Reading,
+    *,
+    is_published: bool,
+) -> HttpResponse:
+    version = _saved(request, prompt, reading)
+    if version is None:
+        return _page(model_admin, request, prompt, reading.editor, reading)
+    _tell(model_admin, request, prompt, version, reading)
+    if is_published:
+        _publish(request, prompt, version)
+    return HttpResponseRedirect(url_of("change", prompt))
 
 
 def _saved(request: HttpRequest, prompt: Prompt, reading: Reading) -> PromptVersion | None:
@@ -142,8 +153,7 @@ def _page(
     mistakes: list[Mistake] = reading.mistakes if reading else []
     focus_first(mistakes, editor)
     newest = prompt.versions.newest_first().select_related("author").first()
-    number = newest.number if newest else 0
-    opened_at = _opened_at(editor)
+    number, opened_at = newest.number if newest else 0, _opened_at(editor)
     return render_page(
         model_admin,
         request,
@@ -157,13 +167,20 @@ def _page(
         newest=number,  # who has seen the warning saves beside what is new
         opened_at=opened_at,
         newer=newest if number > opened_at else None,
-        models=model_names(prompt),
-        tags=_tags_elsewhere(prompt),
-        including=including(prompt),
         can_publish=request.user.has_perm(PUBLISH),
-        rule=rule_of(prompt, PRODUCTION),
+        **_offered(prompt),
         **(_includes(reading) if reading else {}),
     )
+
+
+def _offered(prompt: Prompt) -> dict[str, Any]:
+    """Return what the page knows of the prompt's surroundings, whatever is typed."""
+    return {
+        "models": model_names(prompt),
+        "tags": _tags_elsewhere(prompt),
+        "including": including(prompt),
+        "rule": rule_of(prompt, PRODUCTION),
+    }
 
 
 def _part(request: HttpRequest, name: str, **context: Any) -> str:
