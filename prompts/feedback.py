@@ -27,10 +27,7 @@ def record(
     if value not in VALUES[kind]:
         allowed = " or ".join(map(str, VALUES[kind]))
         raise InvalidRequest(f"The value of “{kind.label}” is {allowed}.", param="value")
-    made = UsageRecord.objects.visible_to(principal).filter(request_id=request_id)
-    used = made.order_by("-attempt").first()
-    if used is None:
-        raise RequestUnknown("You have made no request with this id.", param="request_id")
+    used = _last_attempt(principal, request_id)
     feedback, _ = Feedback.objects.update_or_create(
         organization_id=principal.organization_id,
         request_id=request_id,
@@ -47,6 +44,14 @@ def record(
         },
     )
     return feedback
+
+
+def _last_attempt(principal: Principal, request_id: str) -> UsageRecord:
+    made = UsageRecord.objects.visible_to(principal).filter(request_id=request_id)
+    found = made.order_by("-attempt").first()
+    if found is None:
+        raise RequestUnknown("You have made no request with this id.", param="request_id")
+    return found
 
 
 def _author(principal: Principal) -> dict[str, Any]:
