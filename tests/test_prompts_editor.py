@@ -491,6 +491,14 @@ def test_the_preview_is_asked_with_post_and_a_token(boss: User, prompt: Prompt) 
     assert careful.post(page(prompt, "preview")).status_code == 403
 
 
+def test_the_preview_takes_no_more_than_a_page_may_send(
+    client: Client, boss: User, prompt: Prompt
+) -> None:
+    fields = {**opened(client, prompt), "l0-m0-template": ["x" * 3_000_000]}
+
+    assert client.post(page(prompt, "preview"), fields).status_code == 400
+
+
 # --- Saving ------------------------------------------------------------------------------------
 
 
