@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Membership, Organization, User
 from billing.models import UsageRecord
 from core.errors import AppError
+from llm import metering
 from prompts.models import CaseResult, Dataset, DatasetRun, Prompt, RunState
 from prompts.testing import datasets, leases, running, runs
 from prompts.testing.errors import RunRefused
@@ -205,11 +206,13 @@ async def test_a_cancelled_run_stops_what_is_asked(prompt: Prompt, vendor: FakeV
         await until(lambda: asyncio.sleep(0, len(vendor.requests) == 5))
         await sync_to_async(runs.cancel)(run=run)
         await until(lambda: asyncio.sleep(0, vendor.cancelled == 4))
+    await metering.finish_open_work()
 
     await run.arefresh_from_db()
     assert run.state == RunState.CANCELLED
     booked = await records()
-    assert run.spent_usd == sum(row.cost_usd or 0 for row in booked)
+    assert len(booked) == 5
+    assert run.spent_usd == sum(row.cost_usd or 0 for row in booked) > ANSWER_USD
     assert len(await seen(run)) == 1
     with pytest.raises(RunRefused):
         await sync_to_async(runs.cancel)(run=run)
@@ -336,3 +339,27 @@ def test_a_stranger_cannot_have_the_organization_pay(prompt: Prompt) -> None:
 
     with pytest.raises(AppError, match="do not belong"):
         begin(dataset, by=User.objects.create_user("mallory"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(fault="close"),  # asked again, and each time the input may be charged
+        Answer(fault="reset", after=3),
+        Answer(status=500, error={"message": "No.", "code": "nope"}),
+        Answer(usage=None),
+    ],
+)
+async def test_a_cap_holds_also_where_calls_fail(
+    prompt: Prompt, vendor: FakeVendor, answer: Answer
+) -> None:
+    judge = {"kind": "judge", "rubric": "Is it kind?", "model": MODEL}
+    dataset = await make(prompt, *[[judge]] * 6)
+    vendor.script(*[Answer(), answer] * 3, Answer())
+
+    run = await finished(await start(dataset, cap_usd=Decimal("0.03")))
+
+    assert run.state in (RunState.CAPPED, RunState.DONE)
+    assert await seen(run)
+    assert run.spent_usd == sum(row.cost_usd or 0 for row in await records())
+    assert run.spent_usd <= run.cap_usd

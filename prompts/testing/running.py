@@ -11,7 +11,7 @@ from django.conf import settings
 from accounts.principal import Principal
 from core.database import in_thread
 from core.errors import AppError, DependencyDown
-from llm import parallel
+from llm import metering, parallel
 from llm.patience import PAUSE, pause, when_database_answers, when_there_is_room
 from prompts.models import CaseResult, DatasetRun, RunState
 from prompts.testing import asking, asks, costs, leases, runs, worst_case
@@ -58,10 +58,9 @@ async def do(run: DatasetRun) -> None:
             except DependencyDown:
                 continue  # as long as the lease lasts
     finally:
-        was_stopped = asked.cancel()
-        await asyncio.wait([asked])
-    if was_stopped:
-        await _spend(run, await when_database_answers(asks.all_of, run))
+        if asked.cancel():
+            # Nobody goes on with a cancelled run: its cost is told although we may be leaving, too.
+            await asyncio.shield(metering.go_on(_stopped(asked, run)))
     # After a fault of ours the lease stays, so that the next try is not made at once.
     if not asked.cancelled():
         asked.result()
@@ -143,6 +142,12 @@ async def _save(result: CaseResult, spent: Spent, purse: Purse) -> CaseResult:
 
 async def _cost(ask: Ask, principal: Principal) -> Spent:
     return await when_database_answers(costs.of, [ask.request_id], principal.organization_id)
+
+
+async def _stopped(asked: asyncio.Task[None], run: DatasetRun) -> None:
+    """Write down what a run has cost that ends before its end."""
+    await asyncio.wait([asked])
+    await _spend(run, await when_database_answers(asks.all_of, run))
 
 
 async def _spend(run: DatasetRun, all_asks: list[Ask]) -> None:
