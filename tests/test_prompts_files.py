@@ -291,7 +291,7 @@ def test_a_rule_that_refuses_a_move_keeps_the_whole_import_out(
     make(acme, "greeting", said("A"), production=1)
     LabelRule.objects.create(organization=other, label="production", required_pass_rate=1)
 
-    with pytest.raises(ImportInvalid, match="needs passed tests.*labels can be left out"):
+    with pytest.raises(ImportInvalid, match=r"needs passed tests.*labels can be left out"):
         bring(other, export_folder(acme))
     nothing = Prompt.objects.filter(organization=other).count()
     bring(other, export_folder(acme), labels="none")
