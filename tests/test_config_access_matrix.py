@@ -210,8 +210,8 @@ class World:
         talk = Conversation.objects.filter(pk=self.turn.conversation).values().first()
         labels = [*PromptLabel.objects.values(), *LabelMove.objects.values()]
         tried = [*Experiment.objects.values(), *Feedback.objects.values()]
-        tried += [*Dataset.objects.values(), *Case.objects.values(), *DatasetRun.objects.values()]
-        prompts = labels, PromptVersion.objects.count(), tried
+        tested = [*Dataset.objects.values(), *Case.objects.values(), *DatasetRun.objects.values()]
+        prompts = labels, PromptVersion.objects.count(), tried, tested
         return key, message, talk, prompts, Budget.objects.values().get()
 
 
