@@ -14,6 +14,8 @@ from accounts.models import Membership, Organization, User
 from billing.models import UsageRecord
 from core.errors import AppError
 from llm import metering
+from prompts import services
+from prompts.content import MessageTemplate, PromptContent, Variable
 from prompts.models import CaseResult, Dataset, DatasetRun, Prompt, RunState
 from prompts.testing import datasets, leases, running, runs
 from prompts.testing.errors import RunRefused
@@ -113,6 +115,27 @@ async def test_a_run_asks_every_version_and_model_each_case(
 async def _is(run: DatasetRun, state: str) -> bool:
     await run.arefresh_from_db()
     return run.state == state
+
+
+async def test_a_prompt_that_asks_who_it_is_has_an_answer(
+    acme: Organization, prompt: Prompt, vendor: FakeVendor
+) -> None:
+    content = PromptContent(
+        messages=(MessageTemplate("user", "I am {{ user_name }}."),),
+        variables=(Variable("user_name"),),
+    )
+    await sync_to_async(services.add_version)(prompt=prompt, content=content)
+    dataset = await make(prompt)
+    add = sync_to_async(datasets.add_case)
+    await add(dataset=dataset)
+    await add(dataset=dataset, variables={"user_name": "Bo"})
+    ada = await sync_to_async(member)(acme)
+
+    for by in (None, ada):
+        await finished(await start(dataset, versions=[3], by=by))
+
+    said = [request.body["messages"][0]["content"] for request in vendor.requests]
+    assert sorted(said) == ["I am Bo.", "I am Bo.", "I am Tester.", "I am ada."]
 
 
 async def test_what_fails_is_a_result_and_not_the_end_of_the_run(

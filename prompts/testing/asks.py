@@ -14,6 +14,7 @@ from prompts.testing.cases import CaseContent
 from prompts.testing.costs import SURFACE
 
 TAGS = ("test",)
+NOBODY = "Tester"  # who asks, where the organization itself pays
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ async def question_of(ask: Ask, principal: Principal) -> Question:
         name=prompt.name,
         number=ask.version,
         variables=content.variables,
-        context={"user_name": principal.user_name} if principal.user_name else {},
+        context={"user_name": principal.user_name or NOBODY},
         locale=content.locale,
     )
     said = tuple(message.as_message() for message in content.messages)
