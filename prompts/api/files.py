@@ -6,7 +6,8 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,7 +17,6 @@ from accounts.models import Organization
 from core.api import Words
 from core.errors import InvalidRequest
 from prompts.api.rights import check_staff, prompt_named
-from prompts.files import documents
 from prompts.files.exporting import export_document
 from prompts.files.importing import FROM_FILES, NO_LABELS, Outcome, import_bundle, plan_import
 from prompts.files.reading import MAX_FILES, read_files
@@ -28,15 +28,14 @@ NEEDED = ("prompts.add_prompt", "prompts.add_promptversion")
 TO_MOVE = "prompts.change_promptlabel"
 
 
-class YamlRenderer(BaseRenderer):
-    """Lets a client ask for YAML; failures are told in it, too."""
+class AnyAccepted(DefaultContentNegotiation):
+    """Asks nobody whether they accept YAML: there is nothing else. Failures are JSON."""
 
-    media_type = YAML
-    format = "yaml"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> str:
-        """Return the answer as YAML."""
-        return documents.write(data)
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        """Return the one for failures."""
+        return renderers[0], renderers[0].media_type
 
 
 class ImportSerializer(serializers.Serializer[Any]):
@@ -131,7 +130,8 @@ class OutcomeSerializer(serializers.Serializer[Any]):
 class PromptExport(APIView):
     """A prompt as one readable file."""
 
-    renderer_classes = [JSONRenderer, YamlRenderer, BrowsableAPIRenderer]
+    renderer_classes = [JSONRenderer]
+    content_negotiation_class = AnyAccepted
 
     @extend_schema(
         parameters=[
@@ -145,7 +145,7 @@ class PromptExport(APIView):
     )
     def get(self, request: Request, name: str) -> HttpResponse:
         """Return the prompt as YAML, the same as long as the prompt is."""
-        wanted = request.query_params.get("versions", "labelled")
+        wanted = request.query_params.get("versions") or "labelled"
         if wanted not in ("labelled", "all"):
             raise InvalidRequest("`versions` is `labelled` or `all`.", param="versions")
         prompt = prompt_named(request, self.kwargs)
