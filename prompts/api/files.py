@@ -141,7 +141,7 @@ class PromptExport(APIView):
                 description="Those that labels name, or all.",
             )
         ],
-        responses={(200, YAML): OpenApiTypes.STR},
+        responses={(200, YAML): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request, name: str) -> HttpResponse:
         """Return the prompt as YAML, the same as long as the prompt is."""

@@ -134,7 +134,7 @@ class World:
             "/api/experiments/{id}/promote/": {"arm": "A"},
             "/api/feedback/": {"request_id": self.judged},
             "/api/prompts/{name}/labels/{label}/": {"version": 1},
-            "/api/prompts/import/": {"files": {"imported.yaml": IMPORTED}, "labels": "none"},
+            "/api/prompts/import/": {"files": {"imported.yaml": IMPORTED}},
             "/api/prompts/{name}/render/": {
                 "label": "production",
                 "variables": {"user_name": "Ann", "today": "Monday"},
