@@ -183,6 +183,7 @@ def test_the_last_chunk_tells_who_answered_and_what_it_cost(caller: Program) -> 
         "provider": "vendor",
         "model": "vendor-model",
         "cost_usd": "0.00002",
+        "budget_remaining_usd": "4.99998",
     }
 
 

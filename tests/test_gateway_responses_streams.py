@@ -80,6 +80,7 @@ def test_the_events_of_an_answer_come_in_order_and_the_books_are_closed(caller: 
         "provider": "vendor",
         "model": "vendor-model",
         "cost_usd": "0.00002",
+        "budget_remaining_usd": "4.99998",
     }
 
 
