@@ -5,7 +5,7 @@ JAVASCRIPT := tests/clients/javascript
 # Tools that only read the code need settings, but no running services.
 NO_SERVICES := DATABASE_URL=postgresql:///unused REDIS_URL=redis://unused
 
-.PHONY: run test test-clients test-schema check format bench lock help
+.PHONY: run test clients test-clients test-schema check format bench lock help
 
 run: ## Run Parley on this machine (PORT=8000), until Ctrl-C
 	@$(PYTHON) requirements/install.py base
@@ -18,6 +18,8 @@ test: ## Run every test against real, embedded PostgreSQL and Redis
 test-clients: $(JAVASCRIPT)/node_modules ## Run the basics of the clients that people use against Parley
 	@$(PYTHON) requirements/install.py dev
 	@exec $(VENV)/python -m pytest -n auto --maxprocesses 4 tests/clients/basics.py tests/clients/figures.py tests/clients/examples.py
+
+clients: $(JAVASCRIPT)/node_modules ## Install those clients, in environments of their own
 
 test-schema: ## Ask every address what the OpenAPI document says, with Schemathesis (EXAMPLES=8 of each)
 	@$(PYTHON) requirements/install.py dev
