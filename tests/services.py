@@ -17,11 +17,6 @@ from core import embedded
 _stack = contextlib.ExitStack()
 
 
-def pytest_xdist_auto_num_workers(config: object) -> int:
-    """Run one worker more than there are cores: many tests wait for other processes."""
-    return (os.cpu_count() or 1) + 1
-
-
 def _start() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:  # the controller has started them
         os.environ["PARLEY_REDIS_PREFIX"] = f"test-{os.environ['PYTEST_XDIST_WORKER']}"
