@@ -242,3 +242,17 @@ def test_what_is_wrong_with_a_version_is_told_by_place_and_line(clerk: Person) -
     assert error["code"] == "prompt_content_invalid"
     assert error["messages[0]:2"] == "the variable “nobody” is not declared."
     assert error["settings.top_p"] == "Top-p must be between 0 and 1."
+
+
+def test_an_answer_may_be_stopped_at_the_end_of_a_line(clerk: Person) -> None:
+    added = send(clerk, "post", "versions/", {**VERSION, "settings": {"stop": ["\n"]}})
+
+    assert added.status_code == 201
+    assert added.json()["settings"]["stop"] == ["\n"]
+
+
+def test_a_language_is_a_text(ada: Person) -> None:
+    refused = send(ada, "post", "render/", {"variables": {}, "locale": 0})
+
+    assert refused.status_code == 400
+    assert "locale" in refused.json()["error"]["fields"]

@@ -160,3 +160,10 @@ def test_who_may_not_write_reads_what_is_the_organizations(
         refused = client.post(address, headers={"authorization": f"Bearer {key}"})
         assert refused.status_code == 403
     assert Dataset.objects.count() == 1
+
+
+@pytest.mark.usefixtures("boss")
+def test_a_filter_by_true_or_false_refuses_anything_else(client: Client) -> None:
+    response = client.get("/api/datasets/?guards_releases=5")
+
+    assert response.status_code == 400

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api import principal_of
-from core.api import ByName
+from core.api import ByName, Words
 from prompts import services
 from prompts.api.labels import LabelSerializer
 from prompts.api.versions import OutputSchemaSerializer, SettingsSerializer, ToolSerializer
@@ -45,7 +45,7 @@ class RenderSerializer(serializers.Serializer[Any]):
         help_text="A version by its number, whatever label it has.",
     )
     variables = serializers.DictField(default=dict)
-    locale = serializers.CharField(default="", allow_blank=True, max_length=LONGEST_LOCALE)
+    locale = Words(default="", allow_blank=True, max_length=LONGEST_LOCALE)
 
 
 class RenderedMessageSerializer(serializers.Serializer[Any]):

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api import principal_of
-from core.api import ByName, NewestFirst, Pages
+from core.api import BooleanFilter, ByName, NewestFirst, Pages
 from prompts.api.rights import check_staff
 from prompts.models import Case, CaseResult, Dataset, DatasetRun, Prompt
 from prompts.testing import comparison, datasets, runs
@@ -144,6 +144,7 @@ class ResultSerializer(serializers.ModelSerializer[CaseResult]):
 
 class DatasetFilter(django_filters.FilterSet):
     prompt = django_filters.CharFilter(field_name="prompt__name", label="of this prompt")
+    guards_releases = BooleanFilter()
 
     class Meta:
         model = Dataset
@@ -160,6 +161,8 @@ class RunFilter(django_filters.FilterSet):
 
 
 class ResultFilter(django_filters.FilterSet):
+    passed = BooleanFilter()
+
     class Meta:
         model = CaseResult
         fields = ["version", "model", "passed", "case_name"]

@@ -50,7 +50,7 @@ class SettingsSerializer(serializers.Serializer[Any]):
     max_tokens = serializers.IntegerField(required=False, min_value=1)
     model = serializers.CharField(required=False, help_text="Where the caller names none.")
     top_p = serializers.FloatField(required=False)
-    stop = serializers.ListField(child=Words(), required=False)
+    stop = serializers.ListField(child=Words(trim_whitespace=False), required=False)
     seed = serializers.IntegerField(required=False)
     reasoning_effort = serializers.CharField(required=False)
 
