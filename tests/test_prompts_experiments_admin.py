@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Organization, User
+from prompts.admin import experiment_pages
 from prompts.content import Variable
 from prompts.experiments import plans, services
 from prompts.experiments.watching import watch
@@ -292,3 +293,10 @@ def test_the_list_asks_as_much_for_many_as_for_one(
 
     with django_assert_num_queries(6):
         client.get(page("changelist"))
+
+
+@pytest.mark.parametrize(
+    ("usd", "said"), [(0.0000171, "$0.000017"), (0.0123, "$0.0123"), (1250.5, "$1,250.50")]
+)
+def test_a_cost_is_told_in_dollars_however_small(usd: float, said: str) -> None:
+    assert experiment_pages.shown("cost", usd) == said

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
+from billing.money import as_text
 from prompts.experiments.design import METRICS
 from prompts.experiments.results import ArmResult, Compared, Range, Report
 from prompts.models import Experiment, Metric
@@ -75,7 +77,7 @@ def shown(metric: str, value: float | None) -> str:
 
 
 def _dollars(value: float) -> str:
-    return f"${value:.2g}" if value < 0.01 else f"${value:,.4f}".rstrip("0").rstrip(".")
+    return as_text(Decimal(value))
 
 
 def _seconds(value: float) -> str:
